@@ -1,0 +1,104 @@
+//! What deploy.yaml says for one environment once every default, override, `${…}` and secret is settled.
+//! The rooms after this one never see an optional that means "default".
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::secret::Secret;
+
+/// Everything a run has to know, for one environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Specification {
+    /// `name` of deploy.yaml, or the folder's name.
+    pub(crate) project: String,
+    /// The folder that holds deploy.yaml; contexts are relative to it.
+    pub(crate) root: PathBuf,
+    pub(crate) environment: Environment,
+    /// In the order of the file.
+    pub(crate) services: Vec<Service>,
+    /// Every secret's name in deploy.yaml with its value, for the redactor and the leak gate. The same name is there once.
+    pub(crate) secrets: BTreeMap<String, Secret>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    pub(crate) name: String,
+    pub(crate) branch: String,
+    /// The environment that must run this commit first.
+    pub(crate) after: Option<String>,
+    /// A person has to say yes.
+    pub(crate) approval: bool,
+    /// `None`: the SDK's usual chain decides.
+    pub(crate) region: Option<String>,
+    /// Any other account is refused.
+    pub(crate) account: Option<String>,
+    /// A role to assume, by ARN.
+    pub(crate) role: Option<String>,
+    /// Whether a failed rollout moves `latest` back; true unless `restore_latest: false`.
+    pub(crate) restore_latest: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    /// The key under `services`.
+    pub(crate) name: String,
+    /// Absolute path of the build context.
+    pub(crate) context: PathBuf,
+    /// Absolute path of the Dockerfile.
+    pub(crate) dockerfile: PathBuf,
+    pub(crate) target: Option<String>,
+    pub(crate) platform: Platform,
+    /// Name to value, `${…}` filled in. A value may hold a secret that is meant to be readable in the image.
+    pub(crate) build_args: BTreeMap<String, Secret>,
+    /// `RUN --mount=type=secret,id=NAME`: name to value.
+    pub(crate) build_secrets: BTreeMap<String, Secret>,
+    /// Names under `secrets` of this service.
+    pub(crate) secrets: Vec<String>,
+    /// The subset of `secrets` whose value enters some build argument, and so may be found in the image.
+    pub(crate) readable_secrets: Vec<String>,
+    /// ECR repository name.
+    pub(crate) repository: String,
+    pub(crate) cluster: String,
+    /// ECS service name.
+    pub(crate) service: String,
+    /// Container name; `None`: the container whose image is this repository.
+    pub(crate) container: Option<String>,
+}
+
+/// An OCI platform of Linux, `linux/ARCH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Platform {
+    LinuxAmd64,
+    LinuxArm64,
+}
+
+impl Platform {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::LinuxAmd64 => "linux/amd64",
+            Self::LinuxArm64 => "linux/arm64",
+        }
+    }
+
+    /// As an image config and `docker inspect` name it (GOARCH).
+    pub(crate) const fn architecture(self) -> &'static str {
+        match self {
+            Self::LinuxAmd64 => "amd64",
+            Self::LinuxArm64 => "arm64",
+        }
+    }
+
+    /// As ECS names it in `runtimePlatform.cpuArchitecture`.
+    pub(crate) const fn ecs_architecture(self) -> &'static str {
+        match self {
+            Self::LinuxAmd64 => "X86_64",
+            Self::LinuxArm64 => "ARM64",
+        }
+    }
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

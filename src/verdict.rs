@@ -1,0 +1,91 @@
+//! The verdict on one service: the words that people, scripts and receipts read.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::exit::Exit;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verdict {
+    Deployed,
+    Planned,
+    Started,
+    Refused,
+    BuildFailed,
+    PushFailed,
+    RolloutFailed,
+    RolledBack,
+    TimedOut,
+    Superseded,
+    NotProven,
+    Interrupted,
+    Skipped,
+}
+
+impl Verdict {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployed => "deployed",
+            Self::Planned => "planned",
+            Self::Started => "started",
+            Self::Refused => "refused",
+            Self::BuildFailed => "build-failed",
+            Self::PushFailed => "push-failed",
+            Self::RolloutFailed => "rollout-failed",
+            Self::RolledBack => "rolled-back",
+            Self::TimedOut => "timed-out",
+            Self::Superseded => "superseded",
+            Self::NotProven => "not-proven",
+            Self::Interrupted => "interrupted",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether the service is as the user wanted it.
+    pub(crate) const fn is_good(self) -> bool {
+        matches!(self, Self::Deployed | Self::Planned | Self::Started)
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How it ended for one service: a row of the final table, an element of the `finished` event.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) service: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) exit_code: Exit,
+    /// Manifest digest, `sha256:…`.
+    pub(crate) digest: Option<String>,
+    /// Full commit, `-dirty` appended where the tree was not clean.
+    pub(crate) revision: Option<String>,
+    /// ECS deployment id, `ecs-svc/…`.
+    pub(crate) deployment: Option<String>,
+    /// Where the service answers, when ECS publishes a port of its tasks on a host.
+    pub(crate) url: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) hint: Option<String>,
+    pub(crate) seconds: f64,
+}
+
+impl Outcome {
+    pub(crate) fn failed(service: &str, verdict: Verdict, error: &Error) -> Self {
+        Self {
+            service: service.to_owned(),
+            verdict,
+            exit_code: error.exit(),
+            digest: None,
+            revision: None,
+            deployment: None,
+            url: None,
+            reason: Some(error.line()),
+            hint: error.hints().first().cloned(),
+            seconds: 0.0,
+        }
+    }
+}
