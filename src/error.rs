@@ -19,12 +19,20 @@ struct Parts {
     causes: Vec<String>,
     hints: Vec<String>,
     rendered: bool,
+    transient: bool,
 }
 
 impl Error {
     /// `message` is a lowercase fragment or sentence without a final period.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { exit, message: message.into(), causes: Vec::new(), hints: Vec::new(), rendered: false }))
+        Self(Box::new(Parts {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            rendered: false,
+            transient: false,
+        }))
     }
 
     /// A message that is already laid out (an excerpt of deploy.yaml with carets) and is printed as it is.
@@ -58,6 +66,16 @@ impl Error {
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
         self.0.hints.push(text.into());
         self
+    }
+
+    /// Marks what may well work when it is tried again: throttling, a time-out, a 5xx.
+    pub(crate) fn transient(mut self) -> Self {
+        self.0.transient = true;
+        self
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        self.0.transient
     }
 
     pub(crate) fn exit(&self) -> Exit {

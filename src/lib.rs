@@ -14,6 +14,7 @@ mod git;
 mod local;
 mod plan;
 mod report;
+mod rollout;
 mod secret;
 mod vars;
 mod verdict;

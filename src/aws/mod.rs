@@ -1,1 +1,12 @@
-//! TODO
+//! The calls to AWS: identity, ECR and ECS, in our own words and types.
+//!
+//! Nothing here decides anything about a deploy. It reads, it changes one thing when told to, and it turns every
+//! refusal into an error that names the action and what to do.
+
+pub(crate) mod clients;
+pub(crate) mod ecr;
+pub(crate) mod ecs;
+mod error;
+pub(crate) mod identity;
+
+pub(crate) use clients::{Clients, Settings};

@@ -1,0 +1,85 @@
+//! The SDK's clients for one environment: region, role, endpoint, retries and time limits.
+//!
+//! Credentials come from the SDK's usual chain and stay in its memory; an environment's `role` is assumed on top of it.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
+
+use crate::config::specification::Environment;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// What decides where the calls go, besides the environment of the process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// Every service's endpoint; `None`: the SDK's own rules (`AWS_ENDPOINT_URL` among them).
+    pub(crate) endpoint_url: Option<String>,
+    /// Keys to use in place of the SDK's chain.
+    pub(crate) credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    pub(crate) ecr: aws_sdk_ecr::Client,
+    pub(crate) ecs: aws_sdk_ecs::Client,
+    pub(crate) sts: aws_sdk_sts::Client,
+    pub(crate) region: String,
+}
+
+impl Clients {
+    /// # Errors
+    /// No region is known ([`Exit::Aws`]). Missing credentials show at the first call.
+    pub(crate) async fn connect(environment: &Environment, settings: &Settings) -> Result<Self> {
+        let config = load(environment, settings).await;
+        let Some(region) = config.region().map(ToString::to_string) else {
+            return Err(Error::new(Exit::Aws, "no AWS region is known").hint(format!(
+                "set `aws.region` in deploy.yaml (or under `environments.{}.aws`), or AWS_REGION",
+                environment.name
+            )));
+        };
+        let config = match &environment.role {
+            Some(role) => assume(&config, role).await,
+            None => config,
+        };
+        Ok(Self {
+            ecr: aws_sdk_ecr::Client::new(&config),
+            ecs: aws_sdk_ecs::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+            region,
+        })
+    }
+}
+
+async fn load(environment: &Environment, settings: &Settings) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(6).with_max_backoff(Duration::from_secs(10)))
+        .timeout_config(timeouts);
+    if let Ok(name) = AppName::new("shipit") {
+        loader = loader.app_name(name);
+    }
+    if let Some(region) = &environment.region {
+        // Before the credentials are built: STS needs the region too.
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &settings.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(credentials) = &settings.credentials {
+        loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()));
+    }
+    loader.load().await
+}
+
+async fn assume(config: &SdkConfig, role: &str) -> SdkConfig {
+    let provider = AssumeRoleProvider::builder(role).session_name("shipit").configure(config).build().await;
+    config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}

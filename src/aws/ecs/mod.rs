@@ -1,0 +1,18 @@
+//! ECS: what a service, its deployments and its tasks are like now, and the one call that rolls a service.
+
+mod convert;
+mod service;
+mod snapshot;
+mod tags;
+mod task_definition;
+mod tasks;
+mod update;
+
+pub(crate) use service::{describe, describe_optional};
+pub(crate) use snapshot::{
+    Container, Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceEvent, ServiceStatus, Task,
+};
+pub(crate) use tags::{Tag, read as read_tags, write as write_tags};
+pub(crate) use task_definition::{ContainerDefinition, TaskDefinition, describe as describe_task_definition};
+pub(crate) use tasks::{Desired, list as list_tasks};
+pub(crate) use update::{Started, force_new_deployment};

@@ -1,0 +1,33 @@
+//! Reading one service.
+
+use super::convert;
+use super::snapshot::Service;
+use crate::aws::Clients;
+use crate::aws::error::aws;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// # Errors
+/// The service is not there, or may not be read ([`Exit::Aws`]).
+pub(crate) async fn describe(clients: &Clients, cluster: &str, service: &str) -> Result<Service> {
+    describe_optional(clients, cluster, service).await?.ok_or_else(|| {
+        Error::new(
+            Exit::Aws,
+            format!("service `{service}` does not exist in cluster `{cluster}` in {}", clients.region),
+        )
+        .hint("create the service first, or correct `service`, `cluster` and the region in deploy.yaml")
+    })
+}
+
+/// `None` when ECS answers MISSING: no such service, or none any more.
+pub(crate) async fn describe_optional(clients: &Clients, cluster: &str, service: &str) -> Result<Option<Service>> {
+    let answer = clients
+        .ecs
+        .describe_services()
+        .cluster(cluster)
+        .services(service)
+        .send()
+        .await
+        .map_err(|error| aws("ecs:DescribeServices", &error))?;
+    Ok(answer.services().first().map(convert::service))
+}

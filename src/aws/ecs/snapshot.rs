@@ -1,0 +1,127 @@
+//! ECS's answers as plain values, with what shipit decides upon and nothing else. The decisions are pure functions
+//! over these, so a test can write any answer down.
+
+use jiff::Timestamp;
+
+/// One answer of DescribeServices about one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub(crate) arn: String,
+    pub(crate) status: ServiceStatus,
+    pub(crate) controller: Controller,
+    /// ROLLING where ECS says nothing.
+    pub(crate) strategy: String,
+    pub(crate) desired: u32,
+    pub(crate) running: u32,
+    pub(crate) pending: u32,
+    pub(crate) task_definition: String,
+    /// Empty for the CODE_DEPLOY and EXTERNAL controllers.
+    pub(crate) deployments: Vec<Deployment>,
+    /// Newest first, 100 at most.
+    pub(crate) events: Vec<ServiceEvent>,
+}
+
+impl Service {
+    pub(crate) fn primary(&self) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| deployment.status == DeploymentStatus::Primary)
+    }
+
+    pub(crate) fn deployment(&self, id: &str) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| deployment.id == id)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceStatus {
+    Active,
+    Draining,
+    Inactive,
+    /// A word that this version does not know.
+    Other(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Controller {
+    Ecs,
+    CodeDeploy,
+    External,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deployment {
+    /// `ecs-svc/…`.
+    pub(crate) id: String,
+    pub(crate) status: DeploymentStatus,
+    /// `None` behind a Classic Load Balancer, where ECS does not say.
+    pub(crate) rollout: Option<RolloutState>,
+    pub(crate) reason: Option<String>,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) desired: u32,
+    pub(crate) running: u32,
+    pub(crate) pending: u32,
+    /// Consecutive failures; back to 0 after a healthy task.
+    pub(crate) failed: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeploymentStatus {
+    Primary,
+    Active,
+    Inactive,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RolloutState {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl RolloutState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceEvent {
+    pub(crate) id: String,
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) text: String,
+}
+
+/// One answer of DescribeTasks about one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Task {
+    /// The last segment of the ARN.
+    pub(crate) id: String,
+    /// For a service's task: the id of the deployment that started it.
+    pub(crate) started_by: Option<String>,
+    pub(crate) last_status: String,
+    pub(crate) healthy: Option<bool>,
+    pub(crate) stop_code: Option<String>,
+    pub(crate) stopped_reason: Option<String>,
+    pub(crate) stopped_at: Option<Timestamp>,
+    pub(crate) containers: Vec<Container>,
+}
+
+impl Task {
+    pub(crate) fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Container {
+    pub(crate) name: String,
+    /// Manifest digest as the registry answered for the reference; may be absent before the container runs.
+    pub(crate) digest: Option<String>,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) reason: Option<String>,
+    /// `HOST:PORT` of each port that ECS publishes on a host (bridge networking; empty on Fargate).
+    pub(crate) published: Vec<String>,
+}

@@ -1,0 +1,12 @@
+//! From "ECS accepted the deployment" to "what I pushed is what runs", or the reason why not.
+//!
+//! The judgements (`decision`, `proof`, `failure`) are pure functions over what ECS answered and when. Only `watch`
+//! and `restore` make calls.
+
+pub(crate) mod decision;
+pub(crate) mod failure;
+pub(crate) mod proof;
+pub(crate) mod restore;
+pub(crate) mod watch;
+
+pub(crate) use watch::{End, Watched, watch};
