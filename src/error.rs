@@ -74,6 +74,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
+        self.0.exit = exit;
+        self
+    }
+
     pub(crate) fn is_transient(&self) -> bool {
         self.0.transient
     }

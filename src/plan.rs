@@ -3,51 +3,263 @@
 
 use serde::Serialize;
 
-/// What would be done, or why not. Holds no secret values.
+use crate::config::specification::{self, Specification};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::gates;
+use crate::observe::{Observed, ObservedService};
+use crate::revision::Revision;
+
+/// What would be done, and what is in the way. Holds no secret's value.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Plan {
     pub(crate) environment: String,
+    pub(crate) branch: Option<String>,
+    pub(crate) revision: Revision,
     pub(crate) account: Option<String>,
-    pub(crate) region: Option<String>,
-    /// The assumed identity's ARN.
+    pub(crate) region: String,
+    /// The identity's ARN.
     pub(crate) identity: Option<String>,
-    /// The engine in words: version, platform, address.
+    /// The Docker Engine in words.
     pub(crate) engine: Option<String>,
+    /// A person has to say yes before it starts.
+    pub(crate) approval: bool,
     pub(crate) services: Vec<ServicePlan>,
-    /// What stands in the way; a deploy with any of these does not start.
+    /// What is in the way: of the service it names, or of all.
     pub(crate) findings: Vec<Finding>,
+    /// Worth knowing, and in nobody's way.
+    pub(crate) warnings: Vec<String>,
     /// What could not be checked, in words.
     pub(crate) unchecked: Vec<String>,
 }
 
+/// One service's part. The fields are what `deploy` works with.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ServicePlan {
+    /// The key in deploy.yaml.
     pub(crate) service: String,
-    /// `REGISTRY/REPOSITORY`.
+    /// ECR repository name.
     pub(crate) repository: String,
+    pub(crate) platform: String,
+    /// Names only.
+    pub(crate) build_args: Vec<String>,
+    /// Names only.
+    pub(crate) build_secrets: Vec<String>,
+    /// The tags to push, in the order of pushing: `latest` is the last.
+    pub(crate) tags: Vec<String>,
     pub(crate) cluster: String,
     pub(crate) ecs_service: String,
-    /// The tags to push, in the order of pushing.
-    pub(crate) tags: Vec<String>,
-    pub(crate) platform: String,
-    pub(crate) build_args: Vec<String>,
-    pub(crate) build_secrets: Vec<String>,
-    /// Digest that `latest` has now.
-    pub(crate) latest: Option<String>,
-    /// Revision that runs now, from the service tag.
-    pub(crate) running: Option<String>,
+    pub(crate) service_arn: Option<String>,
+    /// The container that runs the image.
+    pub(crate) container: Option<String>,
     pub(crate) desired: Option<u32>,
-    /// The actions in order, each a sentence fragment.
-    pub(crate) actions: Vec<String>,
+    /// The PRIMARY deployment before this one.
+    pub(crate) previous_deployment: Option<String>,
+    /// The digest that runs now: what `latest` goes back to when the rollout fails.
+    pub(crate) running_digest: Option<String>,
+    /// The revision that shipit recorded for what runs now.
+    pub(crate) running_revision: Option<String>,
+    /// What `latest` is now.
+    pub(crate) latest_digest: Option<String>,
 }
 
-/// One thing in the way, or worth a warning.
-#[derive(Clone, Debug, Serialize)]
+/// One thing in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
+    /// Absent: in the way of every service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) service: Option<String>,
-    pub(crate) exit_code: crate::exit::Exit,
+    pub(crate) exit_code: Exit,
     pub(crate) text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn new(exit_code: Exit, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { service: None, exit_code, text: text.into(), hint: Some(hint.into()) }
+    }
+
+    pub(crate) fn of(service: &str, error: &Error) -> Self {
+        Self { service: Some(service.to_owned()), ..Self::from(error) }
+    }
+
+    pub(crate) fn to_error(&self) -> Error {
+        let error = Error::new(self.exit_code, self.text.clone());
+        match &self.hint {
+            Some(hint) => error.hint(hint.clone()),
+            None => error,
+        }
+    }
+}
+
+impl From<&Error> for Finding {
+    fn from(error: &Error) -> Self {
+        Self {
+            service: None,
+            exit_code: error.exit(),
+            text: error.line(),
+            hint: error.hints().first().cloned(),
+        }
+    }
+}
+
+/// What the command line and git add to the specification.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) revision: Revision,
+    pub(crate) branch: Option<String>,
+    pub(crate) allow_dirty: bool,
+    /// A dry run can do without an engine, and says so.
+    pub(crate) dry_run: bool,
+}
+
+impl Plan {
+    /// The findings that keep this service from being deployed.
+    pub(crate) fn findings_for<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Finding> {
+        self.findings.iter().filter(move |finding| finding.service.as_deref().is_none_or(|named| named == service))
+    }
+}
+
+/// Decides. `findings` brings those that are known already (the branch gate).
+pub(crate) fn plan(
+    specification: &Specification,
+    observed: &Observed,
+    request: &Request,
+    findings: Vec<Finding>,
+) -> Plan {
+    let environment = &specification.environment;
+    let mut draft = Draft { findings, warnings: Vec::new(), unchecked: Vec::new() };
+    draft.findings.extend(gates::dirty(environment, &request.revision, request.allow_dirty));
+    if request.revision.dirty && draft.findings.is_empty() {
+        draft.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
+    }
+    match &observed.engine {
+        Ok(_) => {}
+        Err(error) if request.dry_run => {
+            draft.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
+        }
+        Err(error) => draft.findings.push(Finding::from(error)),
+    }
+    match &observed.identity {
+        Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
+        Err(error) => draft.findings.push(Finding::from(error)),
+    }
+    match (&environment.after, &observed.after) {
+        (Some(after), Some(Ok(releases))) => {
+            draft.findings.extend(gates::after(after, releases, &request.revision));
+        }
+        (Some(_), Some(Err(error))) => draft.findings.push(Finding::from(error)),
+        _ => {}
+    }
+    let services = specification.services.iter().zip(&observed.services);
+    let services = services.map(|(service, seen)| draft.service(service, seen, observed, request)).collect();
+    Plan {
+        environment: environment.name.clone(),
+        branch: request.branch.clone(),
+        revision: request.revision.clone(),
+        account: observed.identity.as_ref().ok().map(|identity| identity.account.clone()),
+        region: observed.region.clone(),
+        identity: observed.identity.as_ref().ok().map(|identity| identity.arn.clone()),
+        engine: observed.engine.as_ref().ok().map(ToString::to_string),
+        approval: environment.approval,
+        services,
+        findings: draft.findings,
+        warnings: draft.warnings,
+        unchecked: draft.unchecked,
+    }
+}
+
+struct Draft {
+    findings: Vec<Finding>,
+    warnings: Vec<String>,
+    unchecked: Vec<String>,
+}
+
+impl Draft {
+    fn service(
+        &mut self,
+        service: &specification::Service,
+        seen: &ObservedService,
+        observed: &Observed,
+        request: &Request,
+    ) -> ServicePlan {
+        // Credentials that do not work fail every read alike: that is one finding, not ten.
+        if observed.identity.is_ok() {
+            self.reads(service, seen);
+        }
+        self.findings.extend(gates::service(service, seen));
+        self.warnings.extend(gates::service_warnings(service, seen));
+        if let Ok(engine) = &observed.engine
+            && engine.arch != service.platform.architecture()
+        {
+            self.warnings.push(format!(
+                "{}: the engine is {}/{}, so {} is built by emulation, which is slower",
+                service.name, engine.os, engine.arch, service.platform
+            ));
+        }
+        let container = gates::container(service, seen);
+        let found = seen.service.as_ref().ok();
+        let running_digest = container.as_deref().and_then(|container| running_digest(seen, container));
+        ServicePlan {
+            service: service.name.clone(),
+            repository: service.repository.clone(),
+            platform: service.platform.to_string(),
+            build_args: service.build_args.keys().cloned().collect(),
+            build_secrets: service.build_secrets.keys().cloned().collect(),
+            tags: self.tags(service, seen, &request.revision),
+            cluster: service.cluster.clone(),
+            ecs_service: service.service.clone(),
+            service_arn: found.map(|found| found.arn.clone()),
+            desired: found.map(|found| found.desired),
+            previous_deployment: found.and_then(|found| found.primary()).map(|primary| primary.id.clone()),
+            running_revision: recorded_revision(seen, running_digest.as_deref()),
+            running_digest,
+            latest_digest: seen.latest.as_ref().ok().cloned().flatten(),
+            container,
+        }
+    }
+
+    /// Refused reads: those that a deploy cannot do without are findings, the others are said.
+    fn reads(&mut self, service: &specification::Service, seen: &ObservedService) {
+        let name = &service.name;
+        let mut needed = vec![seen.repository.as_ref().err(), seen.service.as_ref().err()];
+        if seen.repository.is_ok() {
+            needed.extend([seen.latest.as_ref().err(), seen.commit_tag.as_ref().err()]);
+        }
+        needed.push(seen.definition.as_ref().and_then(|read| read.as_ref().err()));
+        needed.push(seen.running.as_ref().and_then(|read| read.as_ref().err()));
+        self.findings.extend(needed.into_iter().flatten().map(|error| Finding::of(name, error)));
+        if let Some(Err(error)) = &seen.tags {
+            self.unchecked.push(format!("{name}: which revision runs now ({})", error.line()));
+        }
+    }
+
+    /// The commit's tag comes first, unless the repository holds it already and does not let it be moved.
+    fn tags(&mut self, service: &specification::Service, seen: &ObservedService, revision: &Revision) -> Vec<String> {
+        let tag = revision.tag();
+        let exists = matches!(&seen.commit_tag, Ok(Some(_)));
+        let movable = seen.repository.as_ref().is_ok_and(|repository| repository.tag_is_mutable(&tag));
+        if exists && !movable {
+            self.warnings.push(format!("{}: {tag} is in the repository already and stays as it is", service.name));
+            return vec!["latest".to_owned()];
+        }
+        vec![tag, "latest".to_owned()]
+    }
+}
+
+/// The digest that the running tasks have in that container, if it is one and the same.
+fn running_digest(seen: &ObservedService, container: &str) -> Option<String> {
+    let tasks = seen.running.as_ref()?.as_ref().ok()?;
+    let mut digests = tasks.iter().filter_map(|task| task.container(container)?.digest.clone());
+    let first = digests.next()?;
+    digests.all(|other| other == first).then_some(first)
+}
+
+/// The recorded revision, as long as the recorded digest is the one that runs.
+fn recorded_revision(seen: &ObservedService, running: Option<&str>) -> Option<String> {
+    use crate::aws::ecs::Tag;
+    let tags = seen.tags.as_ref()?.as_ref().ok()?;
+    let digest = tags.get(Tag::Digest.key())?;
+    (running == Some(digest.as_str())).then(|| tags.get(Tag::Revision.key()).cloned()).flatten()
 }

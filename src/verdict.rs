@@ -74,18 +74,27 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn failed(service: &str, verdict: Verdict, error: &Error) -> Self {
+    /// An outcome with nothing known but its name and verdict.
+    pub(crate) fn ended(service: &str, verdict: Verdict, exit_code: Exit) -> Self {
         Self {
             service: service.to_owned(),
             verdict,
-            exit_code: error.exit(),
+            exit_code,
             digest: None,
             revision: None,
             deployment: None,
             url: None,
+            reason: None,
+            hint: None,
+            seconds: 0.0,
+        }
+    }
+
+    pub(crate) fn failed(service: &str, verdict: Verdict, error: &Error) -> Self {
+        Self {
             reason: Some(error.line()),
             hint: error.hints().first().cloned(),
-            seconds: 0.0,
+            ..Self::ended(service, verdict, error.exit())
         }
     }
 }

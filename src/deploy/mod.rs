@@ -1,0 +1,98 @@
+//! Acts: carries a plan out. The services go side by side, and one failing never stops another.
+//!
+//! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
+
+mod image;
+mod ship;
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::Clients;
+use crate::config::specification::{Service, Specification};
+use crate::docker::Engine;
+use crate::error::Error;
+use crate::event::{Events, Kind};
+use crate::exit::Exit;
+use crate::plan::{Plan, ServicePlan};
+use crate::verdict::{Outcome, Verdict};
+
+/// What the command line says about the way, not about the goal.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// How long to wait for a rollout.
+    pub(crate) timeout: Duration,
+    /// End at a crash loop, and do not wait for ECS to give up.
+    pub(crate) fail_fast: bool,
+    /// End once ECS has accepted the deployment.
+    pub(crate) no_wait: bool,
+    /// Builds at a time.
+    pub(crate) jobs: usize,
+    /// Who approved it, for the record.
+    pub(crate) approved_by: Option<String>,
+}
+
+/// What every service's way needs.
+pub(crate) struct Deploy<'a> {
+    pub(crate) clients: &'a Clients,
+    pub(crate) engine: &'a Engine,
+    pub(crate) specification: &'a Specification,
+    pub(crate) plan: &'a Plan,
+    pub(crate) options: &'a Options,
+    pub(crate) events: &'a Events,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+impl Deploy<'_> {
+    /// Takes every service its way and returns the verdicts in the order of the plan.
+    pub(crate) async fn run(&self) -> Vec<Outcome> {
+        let builds = Semaphore::new(self.options.jobs.max(1));
+        let services = self.specification.services.iter().zip(&self.plan.services);
+        join_all(services.map(|(service, plan)| self.one(service, plan, &builds))).await
+    }
+
+    async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore) -> Outcome {
+        let began = Instant::now();
+        let events = self.events.of(&service.name);
+        let mut outcome = match refusal(self.plan, &service.name) {
+            Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
+            None => ship::Ship::new(self, service, plan, &events).run(builds).await,
+        };
+        outcome.revision = Some(self.plan.revision.full());
+        outcome.seconds = began.elapsed().as_secs_f64();
+        events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
+        outcome
+    }
+}
+
+/// All that is in the way of one service, as one error with the worst exit code.
+pub(crate) fn refusal(plan: &Plan, service: &str) -> Option<Error> {
+    let mut findings = plan.findings_for(service);
+    let mut error = findings.next()?.to_error();
+    let mut exit = error.exit();
+    let mut others = 0;
+    for finding in findings {
+        exit = exit.worst(finding.exit_code);
+        others += 1;
+    }
+    if others > 0 {
+        error = error.cause(format!("and {others} more in the way"));
+    }
+    Some(error.with_exit(exit))
+}
+
+/// The verdicts of a plan that is not carried out.
+pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
+    let outcomes = plan.services.iter().map(|service| {
+        let mut outcome = match refusal(plan, &service.service) {
+            Some(error) => Outcome::failed(&service.service, Verdict::Refused, &error),
+            None => Outcome::ended(&service.service, Verdict::Planned, Exit::Success),
+        };
+        outcome.revision = Some(plan.revision.full());
+        outcome
+    });
+    outcomes.collect()
+}

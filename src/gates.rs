@@ -1,0 +1,243 @@
+//! The gates: pure judgements on whether a deploy may go ahead. Each says what is in the way and what to do.
+//! (The branch gate is with the choice of the environment, in `target`.)
+
+use crate::aws::ecs::{Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, TaskDefinition};
+use crate::aws::identity::Identity;
+use crate::config::specification::{self, Environment};
+use crate::exit::Exit;
+use crate::observe::{ObservedService, Release};
+use crate::plan::Finding;
+use crate::revision::Revision;
+use crate::rollout::failure::Failure;
+
+/// Uncommitted changes may go to an environment that nobody guards; never past an approval or an `after`.
+pub(crate) fn dirty(environment: &Environment, revision: &Revision, allowed: bool) -> Option<Finding> {
+    let guarded = environment.approval || environment.after.is_some();
+    (revision.dirty && guarded && !allowed).then(|| {
+        Finding::new(
+            Exit::Gate,
+            format!("the tree has uncommitted changes, and `{}` takes only what is committed", environment.name),
+            "commit or stash them, or pass --allow-dirty",
+        )
+    })
+}
+
+/// `aws.account` of deploy.yaml against the account of the credentials.
+pub(crate) fn account(environment: &Environment, identity: &Identity) -> Option<Finding> {
+    let expected = environment.account.as_ref()?;
+    (*expected != identity.account).then(|| {
+        Finding::new(
+            Exit::Gate,
+            format!(
+                "these credentials are for account {}, but `{}` belongs to account {expected}",
+                identity.account, environment.name
+            ),
+            format!("they are those of {}: switch AWS_PROFILE or the pipeline's role", identity.arn),
+        )
+    })
+}
+
+/// The commit has to run in the environment before this one, settled, in every service that is deployed.
+pub(crate) fn after(environment: &str, releases: &[Release], revision: &Revision) -> Vec<Finding> {
+    let missing = releases.iter().filter_map(|release| {
+        let what = match &release.revision {
+            Some(running) if *running == revision.full() && release.settled => return None,
+            Some(running) if *running == revision.full() => "its rollout there is not complete".to_owned(),
+            Some(running) => format!("{} runs there", &running[..running.len().min(12)]),
+            None => "what runs there is no deploy of shipit's, or not the recorded one".to_owned(),
+        };
+        let mut finding = Finding::new(
+            Exit::Gate,
+            format!("{} does not run in `{environment}` yet: {what}", revision.short()),
+            format!("deploy it there first: shipit deploy --env {environment}"),
+        );
+        finding.service = Some(release.service.clone());
+        Some(finding)
+    });
+    missing.collect()
+}
+
+/// Everything about one service that keeps a forced deployment from doing what is meant.
+pub(crate) fn service(service: &specification::Service, seen: &ObservedService) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut say = |exit, text: String, hint: String| {
+        let mut finding = Finding::new(exit, text, hint);
+        finding.service = Some(service.name.clone());
+        findings.push(finding);
+    };
+    if let Ok(repository) = &seen.repository
+        && matches!(&seen.latest, Ok(Some(_)))
+        && !repository.tag_is_mutable("latest")
+    {
+        say(
+            Exit::Registry,
+            format!("repository `{}` does not let the tag `latest` be moved", repository.name),
+            "make its tags mutable, or exclude `latest` (IMMUTABLE_WITH_EXCLUSION)".to_owned(),
+        );
+    }
+    if let Ok(found) = &seen.service {
+        for (exit, text, hint) in state(service, found, seen) {
+            say(exit, text, hint);
+        }
+        if let Some(Ok(definition)) = &seen.definition {
+            for (exit, text, hint) in task_definition(service, definition, seen) {
+                say(exit, text, hint);
+            }
+        }
+    }
+    findings
+}
+
+type Objection = (Exit, String, String);
+
+fn state(service: &specification::Service, found: &Service, seen: &ObservedService) -> Vec<Objection> {
+    let name = &service.service;
+    let mut objections = Vec::new();
+    let status = match &found.status {
+        ServiceStatus::Active => None,
+        ServiceStatus::Draining => Some("DRAINING"),
+        ServiceStatus::Inactive => Some("INACTIVE"),
+        ServiceStatus::Other(other) => Some(other.as_str()),
+    };
+    if let Some(status) = status {
+        let text = format!("service `{name}` is {status}, not ACTIVE");
+        objections.push((Exit::Aws, text, "create it again, or correct `service` in deploy.yaml".to_owned()));
+        return objections;
+    }
+    let other = match found.controller {
+        Controller::Ecs => None,
+        Controller::CodeDeploy => Some("CODE_DEPLOY"),
+        Controller::External => Some("EXTERNAL"),
+    };
+    if let Some(controller) = other {
+        let text = format!("service `{name}` has the {controller} deployment controller, which takes no forced deployment");
+        objections.push((Exit::Aws, text, "shipit rolls services of the ECS deployment controller".to_owned()));
+        return objections;
+    }
+    if found.strategy != "ROLLING" {
+        let text = format!("service `{name}` is deployed by {}, which this version cannot watch to its end", found.strategy);
+        objections.push((Exit::Aws, text, "only rolling updates can be proven so far".to_owned()));
+    }
+    if let Some(id) = in_flight(found, seen, service) {
+        objections.push((
+            Exit::Gate,
+            format!("another rollout of `{name}` is in flight: {id}"),
+            "wait until it has ended, then run this again".to_owned(),
+        ));
+    }
+    objections
+}
+
+/// A rollout in flight is never trampled, except one that only fails: it will not end by itself, and what is being
+/// deployed may be its cure.
+fn in_flight(found: &Service, seen: &ObservedService, service: &specification::Service) -> Option<String> {
+    let primary = found.primary()?;
+    let draining = found.deployments.iter().any(|other| other.status == DeploymentStatus::Active && other.running > 0);
+    let moving = match primary.rollout {
+        Some(RolloutState::InProgress) => true,
+        Some(RolloutState::Completed | RolloutState::Failed) => false,
+        None => draining || primary.running != primary.desired,
+    };
+    (moving && !only_fails(found, seen, service)).then(|| primary.id.clone())
+}
+
+fn only_fails(found: &Service, seen: &ObservedService, service: &specification::Service) -> bool {
+    let Some(primary) = found.primary() else { return false };
+    let failures = seen.stopped.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, |tasks| {
+        let ours = tasks.iter().filter(|task| task.started_by.as_deref() == Some(&primary.id));
+        ours.filter(|task| Failure::of(task, service.container.as_deref().unwrap_or(&service.name)).is_some()).count()
+    });
+    primary.running < primary.desired && (primary.failed >= 2 || failures >= 2)
+}
+
+fn task_definition(
+    service: &specification::Service,
+    definition: &TaskDefinition,
+    seen: &ObservedService,
+) -> Vec<Objection> {
+    let mut objections = Vec::new();
+    if definition.os != "LINUX" || definition.architecture != service.platform.ecs_architecture() {
+        objections.push((
+            Exit::Gate,
+            format!(
+                "the task definition runs on {}/{}, but the image is built for {}",
+                definition.os, definition.architecture, service.platform
+            ),
+            "set `platform` in deploy.yaml, or the task definition's runtimePlatform".to_owned(),
+        ));
+    }
+    let Ok(repository) = &seen.repository else { return objections };
+    let wanted = format!("{}:latest", repository.uri);
+    let named = service.container.as_ref();
+    let container = match named {
+        Some(name) => definition.containers.iter().find(|container| container.name == *name),
+        None => definition.containers.iter().find(|container| is_of(&container.image, &repository.uri)),
+    };
+    match (container, named) {
+        (None, Some(name)) => objections.push((
+            Exit::Aws,
+            format!("the task definition has no container `{name}`"),
+            format!("it has {}", list(definition)),
+        )),
+        (None, None) => objections.push((
+            Exit::Aws,
+            format!("no container of the task definition has an image of {}", repository.uri),
+            format!("it has {}; a forced deployment picks up {wanted} only", list(definition)),
+        )),
+        (Some(container), _) if container.image != wanted && container.image != repository.uri => {
+            objections.push((
+                Exit::Aws,
+                format!("container `{}` runs {}, so a new {wanted} would never be picked up", container.name, container.image),
+                format!("register a task definition whose image is {wanted}"),
+            ));
+        }
+        _ => {}
+    }
+    objections
+}
+
+/// The container that runs the image: the one that deploy.yaml names, or the one whose image is the repository's.
+pub(crate) fn container(service: &specification::Service, seen: &ObservedService) -> Option<String> {
+    let definition = seen.definition.as_ref()?.as_ref().ok()?;
+    if let Some(name) = &service.container {
+        return definition.containers.iter().find(|container| container.name == *name).map(|found| found.name.clone());
+    }
+    let uri = &seen.repository.as_ref().ok()?.uri;
+    definition.containers.iter().find(|container| is_of(&container.image, uri)).map(|found| found.name.clone())
+}
+
+/// What is worth a word but in nobody's way.
+pub(crate) fn service_warnings(service: &specification::Service, seen: &ObservedService) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let name = &service.name;
+    if let Ok(found) = &seen.service {
+        if found.desired == 0 {
+            warnings.push(format!("{name}: the desired count is 0, so nothing will run and nothing can be proven"));
+        }
+        if let Some(primary) = found.primary()
+            && primary.rollout == Some(RolloutState::InProgress)
+            && only_fails(found, seen, service)
+        {
+            warnings.push(format!("{name}: the rollout {} only fails and will be replaced", primary.id));
+        }
+    }
+    if let Some(Ok(definition)) = &seen.definition
+        && let Some(container) = container(service, seen)
+        && definition.containers.iter().any(|found| found.name == container && !found.version_consistency)
+    {
+        warnings.push(format!(
+            "{name}: versionConsistency is disabled, so tasks of one deployment may run different digests"
+        ));
+    }
+    warnings
+}
+
+/// Whether an image reference is of that repository, whatever its tag or digest.
+fn is_of(image: &str, uri: &str) -> bool {
+    image.strip_prefix(uri).is_some_and(|rest| rest.is_empty() || rest.starts_with(':') || rest.starts_with('@'))
+}
+
+fn list(definition: &TaskDefinition) -> String {
+    let all = definition.containers.iter().map(|container| format!("`{}` ({})", container.name, container.image));
+    all.collect::<Vec<_>>().join(", ")
+}
