@@ -1,0 +1,24 @@
+# The two commands of the README, and what goes with them.
+
+help:
+	@echo 'make demo   deploy the sample service to a stand-in for AWS, for real, on this machine'
+	@echo 'make test   run all tests'
+	@echo 'make lint   check format and lints'
+	@echo 'make stop   stop the private Docker Engine, if one was started'
+
+demo:
+	@cargo build --quiet
+	@DOCKER_HOST=$$(tests/engine up) && export DOCKER_HOST && tests/engine base && \
+	target/debug/shipit deploy --env dev --any-branch --local
+
+test:
+	@DOCKER_HOST=$$(tests/engine up) && export DOCKER_HOST && tests/engine base && cargo test
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- --deny warnings
+
+stop:
+	@tests/engine down
+
+.PHONY: help demo test lint stop
