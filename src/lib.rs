@@ -2,20 +2,30 @@
 //!
 //! Data flows one way: resolve → observe → plan → act → prove. ARCHITECTURE.md has the map.
 
+mod approval;
 mod aws;
 mod ci;
+mod cli;
 mod commands;
 mod config;
+mod deploy;
 mod docker;
 mod error;
 mod event;
 mod exit;
+mod gates;
 mod git;
+mod interrupt;
 mod local;
+mod observe;
 mod plan;
+mod registry;
 mod report;
+mod resolve;
+mod revision;
 mod rollout;
 mod secret;
+mod target;
 mod vars;
 mod verdict;
 
