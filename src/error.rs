@@ -9,10 +9,10 @@ use crate::exit::Exit;
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure that a person can act upon.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Error(Box<Parts>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Parts {
     exit: Exit,
     message: String,

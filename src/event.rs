@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::exit::Exit;
 use crate::plan::Plan;
@@ -174,15 +174,23 @@ pub(crate) enum Kind {
     },
 }
 
+/// What travels to the reporter.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Event(Event),
+    /// Asks to be told when everything sent before it is printed.
+    Flush(oneshot::Sender<()>),
+}
+
 /// Where events go. Cloneable and cheap; a handle may be bound to one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
-    sink: mpsc::UnboundedSender<Event>,
+    sink: mpsc::UnboundedSender<Message>,
     service: Option<Arc<str>>,
 }
 
 impl Events {
-    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Message>) {
         let (sink, receiver) = mpsc::unbounded_channel();
         (Self { sink, service: None }, receiver)
     }
@@ -194,7 +202,15 @@ impl Events {
 
     /// A reporter that has gone away is no reason to stop a deploy: the event is dropped.
     pub(crate) fn emit(&self, kind: Kind) {
-        let _ = self.sink.send(Event { at: Timestamp::now(), service: self.service.clone(), kind });
+        let _ = self.sink.send(Message::Event(Event { at: Timestamp::now(), service: self.service.clone(), kind }));
+    }
+
+    /// Returns when all that was emitted so far is printed.
+    pub(crate) async fn flushed(&self) {
+        let (done, printed) = oneshot::channel();
+        if self.sink.send(Message::Flush(done)).is_ok() {
+            let _ = printed.await;
+        }
     }
 
     pub(crate) fn stage(&self, stage: Stage) {

@@ -110,12 +110,14 @@ fn state(service: &specification::Service, found: &Service, seen: &ObservedServi
         Controller::External => Some("EXTERNAL"),
     };
     if let Some(controller) = other {
-        let text = format!("service `{name}` has the {controller} deployment controller, which takes no forced deployment");
+        let text =
+            format!("service `{name}` has the {controller} deployment controller, which takes no forced deployment");
         objections.push((Exit::Aws, text, "shipit rolls services of the ECS deployment controller".to_owned()));
         return objections;
     }
     if found.strategy != "ROLLING" {
-        let text = format!("service `{name}` is deployed by {}, which this version cannot watch to its end", found.strategy);
+        let text =
+            format!("service `{name}` is deployed by {}, which this version cannot watch to its end", found.strategy);
         objections.push((Exit::Aws, text, "only rolling updates can be proven so far".to_owned()));
     }
     if let Some(id) = in_flight(found, seen, service) {
@@ -187,7 +189,10 @@ fn task_definition(
         (Some(container), _) if container.image != wanted && container.image != repository.uri => {
             objections.push((
                 Exit::Aws,
-                format!("container `{}` runs {}, so a new {wanted} would never be picked up", container.name, container.image),
+                format!(
+                    "container `{}` runs {}, so a new {wanted} would never be picked up",
+                    container.name, container.image
+                ),
                 format!("register a task definition whose image is {wanted}"),
             ));
         }

@@ -71,11 +71,7 @@ pub(crate) async fn observe_releases(specification: &Specification, settings: &S
     join_all(releases).await.into_iter().collect()
 }
 
-async fn observe_service(
-    clients: &Clients,
-    service: &specification::Service,
-    revision: &Revision,
-) -> ObservedService {
+async fn observe_service(clients: &Clients, service: &specification::Service, revision: &Revision) -> ObservedService {
     let commit_tag = revision.tag();
     let (registry, ecs) = join(
         async {
@@ -121,8 +117,8 @@ async fn release(clients: &Clients, service: &specification::Service) -> Result<
         service: service.name.clone(),
         revision: tags.get(ecs::Tag::Revision.key()).filter(|_| runs_it).cloned(),
         settled: found.deployments.len() == 1
-            && found.primary().is_some_and(|primary| {
-                primary.rollout.is_none_or(|state| state == ecs::RolloutState::Completed)
-            }),
+            && found
+                .primary()
+                .is_some_and(|primary| primary.rollout.is_none_or(|state| state == ecs::RolloutState::Completed)),
     })
 }

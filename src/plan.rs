@@ -95,12 +95,7 @@ impl Finding {
 
 impl From<&Error> for Finding {
     fn from(error: &Error) -> Self {
-        Self {
-            service: None,
-            exit_code: error.exit(),
-            text: error.line(),
-            hint: error.hints().first().cloned(),
-        }
+        Self { service: None, exit_code: error.exit(), text: error.line(), hint: error.hints().first().cloned() }
     }
 }
 

@@ -19,11 +19,8 @@ pub(crate) fn check_architecture(image: &Image, service: &Service) -> Result<()>
     if image.os == "linux" && image.architecture == wanted {
         return Ok(());
     }
-    Err(Error::new(
-        Exit::Gate,
-        format!("the image is {}/{}, not {}", image.os, image.architecture, service.platform),
-    )
-    .hint("its base image has no such platform, or FROM names another: see the Dockerfile's FROM lines"))
+    Err(Error::new(Exit::Gate, format!("the image is {}/{}, not {}", image.os, image.architecture, service.platform))
+        .hint("its base image has no such platform, or FROM names another: see the Dockerfile's FROM lines"))
 }
 
 /// # Errors
@@ -38,9 +35,11 @@ pub(crate) fn check_leaks(image: &Image, service: &Service, secrets: &BTreeMap<S
         }
         let holds = |text: &String| text.contains(value);
         let labels = image.labels.iter().find(|(_, text)| holds(text)).map(|(key, _)| format!("label `{key}`"));
-        let config = image.env.iter().find(|text| holds(text)).map(|text| {
-            format!("environment variable `{}`", text.split('=').next().unwrap_or_default())
-        });
+        let config = image
+            .env
+            .iter()
+            .find(|text| holds(text))
+            .map(|text| format!("environment variable `{}`", text.split('=').next().unwrap_or_default()));
         let command = image.command.iter().any(holds).then(|| "entrypoint or command".to_owned());
         let history = image.history.iter().any(holds).then(|| "history".to_owned());
         for place in [config, labels, command, history].into_iter().flatten() {
@@ -50,6 +49,7 @@ pub(crate) fn check_leaks(image: &Image, service: &Service, secrets: &BTreeMap<S
     if found.is_empty() {
         return Ok(());
     }
-    Err(Error::new(Exit::Gate, format!("a secret is readable in the image: {}", found.join(", ")))
-        .hint("take it by `RUN --mount=type=secret` and `build_secrets`; if it may be read, name it under `build_args`"))
+    Err(Error::new(Exit::Gate, format!("a secret is readable in the image: {}", found.join(", "))).hint(
+        "take it by `RUN --mount=type=secret` and `build_secrets`; if it may be read, name it under `build_args`",
+    ))
 }

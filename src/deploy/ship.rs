@@ -147,7 +147,8 @@ impl<'a> Ship<'a> {
         }
         let digest = self.trail.digest.clone().unwrap_or_default();
         self.confirm_latest(&digest).await?;
-        let manifest = self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
+        let manifest =
+            self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
         Ok(std::iter::once(digest).chain(child).collect())
     }
@@ -194,8 +195,9 @@ impl<'a> Ship<'a> {
             }
         }
         let latest = latest.unwrap_or_else(|| "nothing".to_owned());
-        let error = Error::new(Exit::Registry, format!("`latest` was pushed as {digest}, but the registry says {latest}"))
-            .hint("somebody else pushes to this repository at the same time; run it again when they are done");
+        let error =
+            Error::new(Exit::Registry, format!("`latest` was pushed as {digest}, but the registry says {latest}"))
+                .hint("somebody else pushes to this repository at the same time; run it again when they are done");
         Err(Stop::new(Verdict::PushFailed, error).leaving_latest())
     }
 
@@ -246,14 +248,16 @@ impl<'a> Ship<'a> {
             )
             .leaving_latest()),
             End::Blind { error } => {
-                let error = Error::new(Exit::Aws, format!("the rollout {deployment} goes on, but it cannot be watched"))
-                    .cause(error.line())
-                    .hint("it is neither proven nor failed: restore the credentials and look at the service");
+                let error =
+                    Error::new(Exit::Aws, format!("the rollout {deployment} goes on, but it cannot be watched"))
+                        .cause(error.line())
+                        .hint("it is neither proven nor failed: restore the credentials and look at the service");
                 Err(Stop::new(Verdict::NotProven, error).leaving_latest())
             }
             End::Interrupted => {
-                let error = Error::new(Exit::Interrupted, format!("interrupted; the rollout {deployment} goes on in ECS"))
-                    .hint("it was left as it is and is not proven: look at the service before you rely on it");
+                let error =
+                    Error::new(Exit::Interrupted, format!("interrupted; the rollout {deployment} goes on in ECS"))
+                        .hint("it was left as it is and is not proven: look at the service before you rely on it");
                 Err(Stop::new(Verdict::Interrupted, error).leaving_latest())
             }
             End::Failed { ending, failures } => Err(failed_rollout(ending, &failures, &watched)),
@@ -262,7 +266,10 @@ impl<'a> Ship<'a> {
 
     async fn latest_is_still_mine(&self) -> Result<(), Stop> {
         let asked = ecr::digest_of(self.deploy.clients, &self.service.repository, "latest");
-        let latest = self.unless_cancelled(asked).await.map_err(|error| Stop::new(Verdict::NotProven, error).leaving_latest())?;
+        let latest = self
+            .unless_cancelled(asked)
+            .await
+            .map_err(|error| Stop::new(Verdict::NotProven, error).leaving_latest())?;
         if latest == self.trail.digest {
             return Ok(());
         }
@@ -308,7 +315,8 @@ impl<'a> Ship<'a> {
             Ok(false) => Some("`latest` was moved by somebody else meanwhile and stays there".to_owned()),
             Err(error) => {
                 let text = format!("`latest` could NOT be moved back and still is the new image: {}", error.line());
-                self.events.warn(text.clone(), Some(format!("put the tag back on {before} before anything scales out")));
+                self.events
+                    .warn(text.clone(), Some(format!("put the tag back on {before} before anything scales out")));
                 Some(text)
             }
         }
@@ -356,7 +364,8 @@ fn failed_rollout(ending: Ending, failures: &[Failure], watched: &Watched) -> St
         Ending::TimedOut => {
             let minutes = watched.timeout.as_secs_f64() / 60.0;
             let text = format!("after {minutes:.0} min the rollout {} is still under way", watched.deployment);
-            let error = Error::new(Exit::TimedOut, text).hint("it goes on in ECS: look at the service, or give it more --timeout");
+            let error = Error::new(Exit::TimedOut, text)
+                .hint("it goes on in ECS: look at the service, or give it more --timeout");
             (Verdict::TimedOut, error, false)
         }
     };

@@ -1,0 +1,52 @@
+//! The approval of a person, asked for each time, before anything is built.
+//!
+//! On a terminal the name of the environment has to be typed. In CI the `--approve` of a manual step stands for it.
+
+use crate::ci::Ci;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// Who said yes, for the record; how, decides the caller by what is at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Approval {
+    /// The environment asks for none.
+    NotNeeded,
+    /// `--approve`, by whoever the CI names.
+    Given { by: String },
+    /// A person has to be asked.
+    Ask,
+}
+
+/// # Errors
+/// Nobody can be asked and nobody has said yes ([`Exit::Gate`]).
+pub(crate) fn approval(
+    environment: &str,
+    required: bool,
+    flag: bool,
+    ci: Option<&Ci>,
+    terminal: bool,
+) -> Result<Approval> {
+    match (required, flag, ci) {
+        (false, ..) => Ok(Approval::NotNeeded),
+        (true, true, Some(ci)) => {
+            Ok(Approval::Given { by: ci.actor.clone().unwrap_or_else(|| format!("a manual step of {}", ci.provider)) })
+        }
+        (true, true, None) => {
+            Err(Error::new(Exit::Gate, "--approve stands for a manual step of a CI, and this is none")
+                .hint("leave it out: you are asked on the terminal"))
+        }
+        (true, false, None) if terminal => Ok(Approval::Ask),
+        (true, false, Some(_)) => Err(Error::new(Exit::Gate, format!("`{environment}` needs a person's approval"))
+            .hint("put this step behind a manual trigger and pass --approve in it")),
+        (true, false, None) => Err(Error::new(
+            Exit::Gate,
+            format!("`{environment}` needs a person's approval, and there is nobody to ask"),
+        )
+        .hint("run it on a terminal, or in a manual step of the CI with --approve")),
+    }
+}
+
+/// Whether the answer is the environment's name, which is what counts as yes.
+pub(crate) fn is_yes(answer: &str, environment: &str) -> bool {
+    answer.trim() == environment
+}

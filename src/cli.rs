@@ -1,0 +1,142 @@
+//! The command line as it is written. These types stop at `commands`: the rooms below never see them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+
+/// Takes a git branch to its ECS environment, and proves that what it pushed is what runs.
+#[derive(Debug, Parser)]
+#[command(name = "shipit", version, propagate_version = true, after_long_help = exit_codes(), max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say more: -v for every line of the build, -vv for every call
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// How to say it: text for people, json for one object a line
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build, push, roll and prove
+    Deploy(DeployArgs),
+    /// Look for faults in deploy.yaml, the Dockerfiles and the secrets, offline
+    Check(CheckArgs),
+    /// The stand-in for AWS on this machine
+    Local(crate::commands::local::LocalArgs),
+    /// Print the JSON Schema of deploy.yaml, for editors
+    Schema,
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Where deploy.yaml is, and which environment is meant.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The environment; without it the branch decides
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+
+    /// The branch; without it the CI's variables decide, then git
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) branch: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// The deploy.yaml to read
+    #[arg(long, value_name = "PATH", default_value = "deploy.yaml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub(crate) struct DeployArgs {
+    /// The services to deploy; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    /// Print the plan that would be carried out, and change nothing anywhere
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Deploy a branch that does not belong to the environment
+    #[arg(long)]
+    pub(crate) any_branch: bool,
+
+    /// Deploy uncommitted changes to a guarded environment
+    #[arg(long)]
+    pub(crate) allow_dirty: bool,
+
+    /// A person has approved this run by a manual step of the CI
+    #[arg(long)]
+    pub(crate) approve: bool,
+
+    /// End when ECS has accepted the rollout, without waiting and without proof
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+
+    /// How long to wait for a rollout
+    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// End at a crash loop; `false` waits until ECS gives up or the time is over
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) fail_fast: bool,
+
+    /// How many images to build at a time
+    #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) jobs: u8,
+
+    /// Deploy to the stand-in for AWS on this machine: needs no account
+    #[arg(long)]
+    pub(crate) local: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Check the secrets and overrides of this environment too
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => Err("it must be longer than nothing".to_owned()),
+        Err(_) => Err("give a number with a unit, such as 90s, 20m or 1h30m".to_owned()),
+    }
+}
+
+fn exit_codes() -> String {
+    let codes = Exit::ALL.iter().map(|(exit, meaning)| format!("  {:>3}  {meaning}\n", exit.code()));
+    format!("Exit codes:\n{}", codes.collect::<String>())
+}

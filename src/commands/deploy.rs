@@ -1,0 +1,194 @@
+//! `shipit deploy`: resolve → observe → plan → gates → act.
+
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::local::Session;
+use crate::approval::{self, Approval};
+use crate::aws::{Clients, Settings};
+use crate::cli::DeployArgs;
+use crate::config::{ResolveInput, SecretsMode};
+use crate::deploy::{self, Deploy, Options};
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::event::{Events, Kind};
+use crate::exit::Exit;
+use crate::interrupt::Interrupts;
+use crate::observe::{Observed, observe, observe_releases};
+use crate::plan::{Plan, Request, plan};
+use crate::resolve::{Resolved, Wanted, resolve};
+use crate::verdict::{Outcome, Verdict};
+
+pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
+    let cancel = CancellationToken::new();
+    let interrupts = Interrupts::listen()?;
+    let reporter = context.console.report();
+    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel };
+    let ended = tokio::select! {
+        ended = run.to_the_end() => ended,
+        () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
+            .hint("what was under way may be half done: look at the service before you rely on it")),
+    };
+    let (exit_code, environment, services) = match &ended {
+        Ok((environment, outcomes)) => (worst(outcomes), Some(environment.clone()), outcomes.clone()),
+        Err(error) => (error.exit(), None, Vec::new()),
+    };
+    reporter.finish(Kind::Finished { exit_code, environment, services }).await;
+    ended.map(|_| exit_code)
+}
+
+fn worst(outcomes: &[Outcome]) -> Exit {
+    outcomes.iter().fold(Exit::Success, |worst, outcome| worst.worst(outcome.exit_code))
+}
+
+struct Run<'a> {
+    args: &'a DeployArgs,
+    context: &'a Context,
+    events: &'a Events,
+    cancel: &'a CancellationToken,
+}
+
+impl Run<'_> {
+    /// The environment and the verdicts.
+    async fn to_the_end(&self) -> Result<(String, Vec<Outcome>)> {
+        let wanted = Wanted {
+            config: self.args.target.config.config.clone(),
+            environment: self.args.target.env.clone(),
+            branch: self.args.target.branch.clone(),
+            any_branch: self.args.any_branch,
+            services: self.args.services.clone(),
+        };
+        let resolved = self.unless_cancelled(resolve(wanted, &self.context.vars)).await?;
+        self.context.console.hide(&resolved.specification.secrets);
+        self.started(&resolved);
+        let stand_in = match self.args.local {
+            true => Some(self.unless_cancelled(Session::open(&resolved.manifest, self.context, self.events)).await?),
+            false => None,
+        };
+        let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        let outcomes = self.go(&resolved, &settings).await;
+        if let Some(stand_in) = stand_in {
+            stand_in.close().await?;
+        }
+        Ok((resolved.specification.environment.name, outcomes?))
+    }
+
+    async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
+        let specification = &resolved.specification;
+        let engine = self.unless_cancelled(async { Ok(Engine::connect(&self.context.vars).await) }).await?;
+        let clients = Clients::connect(&specification.environment, settings).await?;
+        let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
+        let request = Request {
+            revision: resolved.revision.clone(),
+            branch: resolved.branch.clone(),
+            allow_dirty: self.args.allow_dirty,
+            dry_run: self.args.dry_run,
+        };
+        let plan = plan(specification, &observed, &request, resolved.findings.clone());
+        self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
+        let engine = match engine {
+            Ok(engine) if !self.args.dry_run => engine,
+            _ => return Ok(deploy::planned(&plan)),
+        };
+        if plan.services.iter().all(|service| deploy::refusal(&plan, &service.service).is_some()) {
+            return Ok(deploy::planned(&plan));
+        }
+        let options = Options {
+            timeout: self.args.timeout,
+            fail_fast: self.args.fail_fast,
+            no_wait: self.args.no_wait,
+            jobs: usize::from(self.args.jobs),
+            approved_by: match self.approved(&plan, resolved).await? {
+                Ok(by) => by,
+                Err(refused) => return Ok(refused_all(&plan, &refused)),
+            },
+        };
+        let (events, cancel) = (self.events, self.cancel);
+        let deploy = Deploy {
+            clients: &clients,
+            engine: &engine,
+            specification,
+            plan: &plan,
+            options: &options,
+            events,
+            cancel,
+        };
+        Ok(deploy.run().await)
+    }
+
+    fn started(&self, resolved: &Resolved) {
+        let specification = &resolved.specification;
+        self.events.emit(Kind::Started {
+            command: if self.args.dry_run { "deploy --dry-run" } else { "deploy" },
+            project: specification.project.clone(),
+            environment: specification.environment.name.clone(),
+            branch: resolved.branch.clone(),
+            revision: Some(resolved.revision.full()),
+            subject: resolved.revision.subject.clone(),
+            services: specification.services.iter().map(|service| service.name.clone()).collect(),
+            local: self.args.local,
+        });
+    }
+
+    async fn observe(
+        &self,
+        resolved: &Resolved,
+        clients: &Clients,
+        settings: &Settings,
+        engine: &Result<Engine>,
+    ) -> Result<Observed> {
+        let engine = engine.as_ref().map(|engine| engine.facts().clone()).map_err(Clone::clone);
+        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engine).await;
+        if let Some(after) = &resolved.specification.environment.after {
+            let names: Vec<String> =
+                resolved.specification.services.iter().map(|service| service.name.clone()).collect();
+            let before = resolved.manifest.resolve(&ResolveInput {
+                environment: after,
+                branch: resolved.branch.as_deref(),
+                commit: Some(&resolved.revision.full()),
+                services: &names,
+                vars: &self.context.vars,
+                secrets: SecretsMode::Optional,
+            })?;
+            observed.after = Some(observe_releases(&before, settings).await);
+        }
+        Ok(observed)
+    }
+
+    /// Who approved it, or the gate's refusal.
+    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Result<Option<String>>> {
+        let terminal = self.context.console.can_ask();
+        let environment = &plan.environment;
+        match approval::approval(environment, plan.approval, self.args.approve, resolved.ci.as_ref(), terminal) {
+            Ok(Approval::NotNeeded) => Ok(Ok(None)),
+            Ok(Approval::Given { by }) => Ok(Ok(Some(by))),
+            Err(error) => Ok(Err(error)),
+            Ok(Approval::Ask) => {
+                self.events.flushed().await;
+                let question = format!("Type the name of the environment to deploy to {environment}: ");
+                let answer = self.unless_cancelled(self.context.console.ask(&question)).await?;
+                Ok(if approval::is_yes(&answer, environment) {
+                    Ok(plan.identity.clone())
+                } else {
+                    Err(Error::new(Exit::Gate, format!("not approved: `{environment}` was not typed"))
+                        .hint("nothing was built or changed"))
+                })
+            }
+        }
+    }
+
+    /// Reads may be given up at any moment.
+    async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = step => done,
+            () = self.cancel.cancelled() => {
+                Err(Error::new(Exit::Interrupted, "interrupted before anything was changed"))
+            }
+        }
+    }
+}
+
+fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {
+    let refused = |name: &str| Outcome::failed(name, Verdict::Refused, error);
+    plan.services.iter().map(|service| refused(&service.service)).collect()
+}
