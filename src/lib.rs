@@ -13,8 +13,10 @@ mod exit;
 mod git;
 mod local;
 mod plan;
+mod redact;
 mod report;
 mod secret;
+mod target;
 mod vars;
 mod verdict;
 
