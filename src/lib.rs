@@ -19,6 +19,7 @@ mod interrupt;
 mod local;
 mod observe;
 mod plan;
+mod redact;
 mod registry;
 mod report;
 mod resolve;

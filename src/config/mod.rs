@@ -1,4 +1,31 @@
 //! deploy.yaml: as written (`manifest`), checked with every error at once, and resolved for one environment
 //! (`specification`) with no default left open.
+//!
+//! The way of a file: bytes → `parse` (a tree that knows where everything stands) → `decode` (the types) → `check` (what
+//! the types cannot say) → `resolve` (one environment, every `${…}` filled in). YAML is known to `parse` alone.
 
+mod check;
+mod decode;
+mod describe;
+mod diagnostic;
+mod grammar;
+mod interpolate;
+mod load;
+mod locate;
+pub(crate) mod manifest;
+mod names;
+mod parse;
+mod resolve;
+pub(crate) mod schema;
+mod secrets;
+mod settings;
 pub(crate) mod specification;
+pub(crate) mod suggest;
+mod tree;
+
+pub(crate) use load::load;
+pub(crate) use manifest::Manifest;
+pub(crate) use resolve::{ResolveInput, SecretsMode};
+
+/// Where the file is looked for when `--config` does not say: this name in the current directory.
+pub(crate) const FILE_NAME: &str = "deploy.yaml";

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::secret::Secret;
 
 /// Everything a run has to know, for one environment.
@@ -66,9 +69,13 @@ pub(crate) struct Service {
 }
 
 /// An OCI platform of Linux, `linux/ARCH`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) enum Platform {
+    /// 64-bit x86, the usual one of Fargate.
+    #[serde(rename = "linux/amd64")]
     LinuxAmd64,
+    /// 64-bit ARM, Graviton.
+    #[serde(rename = "linux/arm64")]
     LinuxArm64,
 }
 

@@ -1,0 +1,315 @@
+//! What the types cannot say: names that have to exist, values that have to have a shape, keys that must not contradict
+//! each other. Works on the manifest, and asks the tree where a value stands.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::interpolate::Template;
+use crate::config::manifest::{Environment, Manifest, Service};
+use crate::config::settings::{AwsSettings, Setting, Settings};
+use crate::config::tree::{Node, Path, Step, steps};
+use crate::config::{grammar, locate, names, suggest};
+
+/// Every service is looked at once for every environment; this bounds the time that takes.
+const MAX_ENVIRONMENTS: usize = 100;
+
+/// Every fault of meaning, up to `limit`.
+pub(super) fn check(manifest: &Manifest, tree: &Node, text: &str, limit: usize) -> Vec<Diagnostic> {
+    let mut check = Check { tree, text, limit, found: Vec::new() };
+    check.top(manifest);
+    if manifest.environments.len() > MAX_ENVIRONMENTS {
+        let message = format!("there are more than {MAX_ENVIRONMENTS} environments");
+        check.key_fault(&steps!["environments"], message, None);
+        return check.found;
+    }
+    check.environments(manifest);
+    for (name, service) in &manifest.services {
+        check.service(manifest, name, service);
+    }
+    check.found
+}
+
+struct Check<'t> {
+    tree: &'t Node,
+    text: &'t str,
+    limit: usize,
+    found: Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    /// Notes a fault of the value at `path`, unless that value is known to be faulty already.
+    fn fault(&mut self, path: &[Step], part: Option<&str>, message: String, help: Option<String>) {
+        let span = match part {
+            Some(part) => locate::within(self.tree, self.text, path, part),
+            None => locate::value(self.tree, self.text, path),
+        };
+        self.note(path, span, message, help);
+    }
+
+    /// The same for the key.
+    fn key_fault(&mut self, path: &[Step], message: String, help: Option<String>) {
+        let span = locate::key(self.tree, self.text, path);
+        self.note(path, span, message, help);
+    }
+
+    /// A value is looked at once for every environment; one fault at a place is enough.
+    fn note(&mut self, path: &[Step], span: Range<usize>, message: String, help: Option<String>) {
+        if self.is_full() || self.tree.is_faulty(path) || self.found.iter().any(|fault| fault.is_at(&span)) {
+            return;
+        }
+        let fault = Diagnostic::new(span, message);
+        self.found.push(match help {
+            Some(help) => fault.help(help),
+            None => fault,
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.limit
+    }
+
+    fn grammar(&mut self, path: &[Step], value: &str, rule: fn(&str) -> Result<(), &'static str>) {
+        if let Err(wrong) = rule(value) {
+            self.fault(path, None, format!("`{value}` {wrong}"), None);
+        }
+    }
+
+    fn top(&mut self, manifest: &Manifest) {
+        if manifest.version != 1 {
+            let message = format!("version {} of deploy.yaml is not known to this shipit", manifest.version);
+            self.fault(&steps!["version"], None, message, Some("write `version: 1`, or get a newer shipit".to_owned()));
+        }
+        if manifest.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            self.fault(&steps!["name"], None, "the project's name is empty".to_owned(), None);
+        }
+        if manifest.environments.is_empty() {
+            let help = "write one, as in `dev: { branch: develop }`".to_owned();
+            self.key_fault(&steps!["environments"], "there is no environment".to_owned(), Some(help));
+        }
+        if manifest.services.is_empty() {
+            let help = "write one, as in `api: { repository: \"api-${env}\" }`".to_owned();
+            self.key_fault(&steps!["services"], "there is no service".to_owned(), Some(help));
+        }
+        if let Some(aws) = &manifest.aws {
+            self.region_and_account(&steps!["aws"], aws.region.as_deref(), aws.account.as_deref());
+        }
+    }
+
+    fn region_and_account(&mut self, at: &Path, region: Option<&str>, account: Option<&str>) {
+        if let Some(region) = region {
+            self.grammar(&join(at, "region"), region, grammar::region);
+        }
+        if let Some(account) = account {
+            self.grammar(&join(at, "account"), account, grammar::account);
+        }
+    }
+
+    fn environments(&mut self, manifest: &Manifest) {
+        let mut prefixes: HashMap<String, &str> = HashMap::new();
+        for (name, environment) in &manifest.environments {
+            let at = steps!["environments", name];
+            if let Err(wrong) = grammar::name(name) {
+                self.key_fault(&at, format!("`{name}` {wrong}"), None);
+            }
+            self.grammar(&join(&at, "branch"), &environment.branch, grammar::branch);
+            self.environment_aws(manifest, name, environment);
+            self.after(manifest, name, environment);
+            if let Some(prefix) = &environment.secret_prefix {
+                self.grammar(&join(&at, "secret_prefix"), prefix, grammar::secret_prefix);
+            } else if let Some(other) = prefixes.insert(names::default_prefix(name), name) {
+                let prefix = names::default_prefix(name);
+                self.key_fault(
+                    &at,
+                    format!("`{name}` would read the secrets of `{other}`: the variables of both begin with {prefix}"),
+                    Some("rename one of them, or give it a `secret_prefix` of its own".to_owned()),
+                );
+            }
+        }
+    }
+
+    fn environment_aws(&mut self, manifest: &Manifest, name: &str, environment: &Environment) {
+        let Some(aws) = &environment.aws else { return };
+        let at = steps!["environments", name, "aws"];
+        self.region_and_account(&at, aws.region.as_deref(), aws.account.as_deref());
+        let Some(role) = &aws.role else { return };
+        match grammar::role(role) {
+            Err(wrong) => self.fault(&join(&at, "role"), None, format!("`{role}` {wrong}"), None),
+            Ok(id) => {
+                let account = AwsSettings::of(manifest, name).account;
+                if let Some(account) = account.filter(|account| *account != id && grammar::account(account).is_ok()) {
+                    let message = format!("this role is in account {id}, but `{name}` has account {account}");
+                    self.fault(&join(&at, "role"), Some(id), message, None);
+                }
+            }
+        }
+    }
+
+    fn after(&mut self, manifest: &Manifest, name: &str, environment: &Environment) {
+        let Some(after) = &environment.after else { return };
+        let at = steps!["environments", name, "after"];
+        if after == name {
+            self.fault(&at, None, format!("`{name}` cannot come after itself"), None);
+        } else if manifest.environments.contains_key(after) {
+            if let Some(circle) = circle(manifest, name) {
+                self.fault(&at, None, format!("these come after each other in a circle: {circle}"), None);
+            }
+        } else {
+            let known: Vec<&str> =
+                manifest.environments.keys().map(String::as_str).filter(|other| *other != name).collect();
+            self.fault(&at, None, format!("there is no environment `{after}`"), Some(suggest::help(after, &known)));
+        }
+    }
+
+    fn service(&mut self, manifest: &Manifest, name: &str, service: &Service) {
+        let at = steps!["services", name];
+        if let Err(wrong) = grammar::name(name) {
+            self.key_fault(&at, format!("`{name}` {wrong}"), None);
+        }
+        let known = self.tree.names(&steps!["environments"]);
+        for environment in service.environments.keys() {
+            if !known.contains(&environment.as_str()) {
+                let message = format!("there is no environment `{environment}`");
+                let path = steps!["services", name, "environments", environment];
+                self.key_fault(&path, message, Some(suggest::help(environment, &known)));
+            }
+        }
+        if let Some(paths) = &service.paths {
+            self.patterns(&join(&at, "paths"), paths);
+            if paths.is_empty() {
+                let help = "leave the key out for the build context".to_owned();
+                self.key_fault(&join(&at, "paths"), "an empty list would match no file at all".to_owned(), Some(help));
+            }
+        }
+        self.patterns(&join(&at, "ignore"), &service.ignore);
+        for environment in manifest.environments.keys() {
+            if self.is_full() {
+                break;
+            }
+            self.settings(name, environment, &Settings::of(name, service, environment));
+        }
+    }
+
+    fn patterns(&mut self, at: &Path, patterns: &[String]) {
+        for (index, pattern) in patterns.iter().enumerate() {
+            let path = join(at, index);
+            if pattern.trim().is_empty() {
+                self.fault(&path, None, "this pattern is empty".to_owned(), None);
+            } else if pattern.contains("${") {
+                self.fault(&path, Some("${"), "`${…}` is not read in patterns".to_owned(), None);
+            }
+        }
+    }
+
+    /// One service as one environment sees it.
+    fn settings(&mut self, service: &str, environment: &str, settings: &Settings<'_>) {
+        self.secrets(settings);
+        for setting in settings.plain() {
+            if setting.value.trim().is_empty() {
+                self.fault(&setting.path, None, "this value is empty".to_owned(), Some("leave the key out".to_owned()));
+            } else {
+                self.template(setting, settings, false);
+            }
+        }
+        for (name, setting) in &settings.build_args {
+            if let Err(wrong) = grammar::build_arg(name) {
+                self.key_fault(&setting.path, format!("`{name}` {wrong}"), None);
+            }
+            self.template(setting, settings, true);
+        }
+        let names = [&settings.cluster, &settings.service, &settings.container].into_iter().flatten();
+        for (setting, rule) in std::iter::once((&settings.repository, grammar::repository as fn(&str) -> _))
+            .chain(names.map(|setting| (setting, grammar::ecs_name as fn(&str) -> _)))
+        {
+            let known = |name: &str| match name {
+                "env" => Some(Cow::from(environment)),
+                "service" => Some(Cow::from(service)),
+                // Known only when it runs; `resolve` looks at the result then.
+                _ => None,
+            };
+            let filled = Template::parse(setting.value).ok().and_then(|template| template.fill(known).ok());
+            if let Some(Err(wrong)) = filled.as_deref().map(rule) {
+                let value = filled.unwrap_or_default();
+                self.fault(&setting.path, None, format!("`{value}` {wrong}"), None);
+            }
+        }
+    }
+
+    fn secrets(&mut self, settings: &Settings<'_>) {
+        let mut variables: HashMap<String, &str> = HashMap::new();
+        for (index, secret) in settings.secrets.value.iter().enumerate() {
+            let path = join(&settings.secrets.path, index);
+            self.grammar(&path, secret, grammar::secret);
+            match variables.insert(names::variable("", secret), secret) {
+                Some(other) if other == secret => self.fault(&path, None, format!("`{secret}` is there twice"), None),
+                Some(other) => {
+                    self.fault(&path, None, format!("`{secret}` and `{other}` would be the same variable"), None);
+                }
+                None => {}
+            }
+        }
+        let known: Vec<&str> = settings.secrets.value.iter().map(String::as_str).collect();
+        for (index, secret) in settings.build_secrets.value.iter().enumerate() {
+            let path = join(&settings.build_secrets.path, index);
+            if settings.build_secrets.value[..index].contains(secret) {
+                self.fault(&path, None, format!("`{secret}` is there twice"), None);
+            } else if !known.contains(&secret.as_str()) && !self.tree.is_faulty(&settings.secrets.path) {
+                let message = format!("`{secret}` is not one of this service's `secrets`");
+                self.fault(&path, None, message, Some(unknown_secret_help(secret, &known)));
+            }
+        }
+    }
+
+    fn template(&mut self, setting: &Setting<&str>, settings: &Settings<'_>, secrets_allowed: bool) {
+        const BUILT_IN: [&str; 4] = ["env", "service", "branch", "commit"];
+        let template = match Template::parse(setting.value) {
+            Ok(template) => template,
+            Err(malformed) => {
+                let help = "write `$${` for a literal `${`".to_owned();
+                return self.fault(&setting.path, Some(malformed.part), malformed.message.to_owned(), Some(help));
+            }
+        };
+        let secrets: Vec<&str> = settings.secrets.value.iter().map(String::as_str).collect();
+        for name in template.names().filter(|name| !BUILT_IN.contains(name)) {
+            let part = format!("${{{name}}}");
+            if !secrets.contains(&name) {
+                if !self.tree.is_faulty(&settings.secrets.path) {
+                    let known: Vec<&str> = BUILT_IN.iter().chain(&secrets).copied().collect();
+                    let message = format!("`{part}`: `{name}` is neither built in nor one of this service's `secrets`");
+                    self.fault(&setting.path, Some(&part), message, Some(unknown_secret_help(name, &known)));
+                }
+            } else if !secrets_allowed {
+                let message = format!("`{part}` is a secret, and this value is shown to everybody");
+                let help = "secrets may be used in `build_args` and `build_secrets` only".to_owned();
+                self.fault(&setting.path, Some(&part), message, Some(help));
+            }
+        }
+    }
+}
+
+fn unknown_secret_help(name: &str, known: &[&str]) -> String {
+    match suggest::nearest(name, known.iter().copied()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None => format!("if it is a secret, add `{name}` to `secrets`"),
+    }
+}
+
+/// `a → b → a`, if following `after` from `start` leads back to it.
+fn circle(manifest: &Manifest, start: &str) -> Option<String> {
+    let mut way = vec![start];
+    while way.len() <= manifest.environments.len() {
+        let next = manifest.environments.get(*way.last()?)?.after.as_deref()?;
+        way.push(next);
+        if next == start {
+            return Some(way.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → "));
+        }
+    }
+    None
+}
+
+fn join(path: &Path, step: impl Into<Step>) -> Path {
+    let mut path = path.clone();
+    path.push(step.into());
+    path
+}

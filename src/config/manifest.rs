@@ -1,0 +1,160 @@
+//! deploy.yaml as written. These types are the grammar of the file: the JSON Schema is generated from them, and their
+//! comments are what an editor shows.
+//!
+//! An optional here means "not written"; what the defaults are is decided in `resolve`.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::specification::Platform;
+
+/// Which branch goes to which environment, and how each service is built and rolled out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `version`, `environments` and `services`")]
+pub(crate) struct Manifest {
+    /// The version of this format: 1.
+    #[schemars(extend("const" = 1))]
+    pub(crate) version: u64,
+    /// The project's name. Default: the name of the folder that holds this file.
+    pub(crate) name: Option<String>,
+    /// Where AWS is; each environment may override it key by key.
+    pub(crate) aws: Option<Aws>,
+    /// The environments, in the order of promotion.
+    #[schemars(extend("minProperties" = 1))]
+    pub(crate) environments: IndexMap<String, Environment>,
+    /// The services, each an image and the ECS service that runs it.
+    #[schemars(extend("minProperties" = 1))]
+    pub(crate) services: IndexMap<String, Service>,
+    /// The folder that holds the file, absolute; set when it is loaded.
+    #[serde(skip)]
+    pub(crate) root: PathBuf,
+}
+
+/// Where AWS is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `region` and `account`")]
+pub(crate) struct Aws {
+    /// The region. Default: what the AWS SDK's usual chain says.
+    pub(crate) region: Option<String>,
+    /// The account that is meant, 12 digits in quotes. Any other account is refused.
+    #[schemars(regex(pattern = "^[0-9]{12}$"))]
+    pub(crate) account: Option<String>,
+}
+
+/// One environment, and the branch that leads to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `branch`")]
+pub(crate) struct Environment {
+    /// The branch that belongs here. Where two environments share a branch, the branch alone leads to the one that has
+    /// no `after`; the other is reached by `--env` only.
+    #[schemars(length(min = 1))]
+    pub(crate) branch: String,
+    /// The environment in which a commit has to be live before it may come here.
+    pub(crate) after: Option<String>,
+    /// `required`: a person says yes, each time.
+    pub(crate) approval: Option<Approval>,
+    /// What differs from the top-level `aws`, key by key.
+    pub(crate) aws: Option<EnvironmentAws>,
+    /// What stands before a secret's name in the environment variable that holds it. Default: the environment's name in
+    /// upper case and `_`, as in `DEV_`. Empty: the variables have the bare names.
+    #[schemars(regex(pattern = "^([A-Za-z_][A-Za-z0-9_]*)?$"))]
+    pub(crate) secret_prefix: Option<String>,
+    /// Whether a rollout that failed moves the tag `latest` back to the image that runs. Default: true.
+    pub(crate) restore_latest: Option<bool>,
+}
+
+/// Who has to agree to a deploy.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Approval {
+    /// A person says yes, each time.
+    Required,
+}
+
+/// Where AWS is for one environment.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `region`, `account` and `role`")]
+pub(crate) struct EnvironmentAws {
+    /// The region.
+    pub(crate) region: Option<String>,
+    /// The account that is meant, 12 digits in quotes. Any other account is refused.
+    #[schemars(regex(pattern = "^[0-9]{12}$"))]
+    pub(crate) account: Option<String>,
+    /// The ARN of an IAM role to assume for everything done in this environment.
+    #[schemars(regex(pattern = "^arn:[a-z-]+:iam::[0-9]{12}:role/.+$"))]
+    pub(crate) role: Option<String>,
+}
+
+/// One service: how its image is built, where it is pushed, and which ECS service runs it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `repository`")]
+pub(crate) struct Service {
+    /// The build context, relative to this file. Default: `.`.
+    pub(crate) context: Option<String>,
+    /// The Dockerfile, relative to the context. Default: `Dockerfile`.
+    pub(crate) dockerfile: Option<String>,
+    /// The stage of the Dockerfile to build. Default: the last.
+    pub(crate) target: Option<String>,
+    /// The platform to build for. Default: `linux/amd64`, whatever this machine is.
+    pub(crate) platform: Option<Platform>,
+    /// Names of the values that come from the environment of the process. `DB_HOST` is the variable `DEV_DB_HOST` in the
+    /// environment `dev`. Each must be set and not empty.
+    #[serde(default)]
+    pub(crate) secrets: Vec<String>,
+    /// Build arguments. What they hold can be read in the image by whoever can pull it. `${NAME}` is a name under
+    /// `secrets`, or `env`, `service`, `branch` or `commit`; `$${` is a literal `${`.
+    #[serde(default)]
+    pub(crate) build_args: IndexMap<String, String>,
+    /// Names under `secrets` that a `RUN --mount=type=secret,id=NAME` of the Dockerfile may read. They are in no layer.
+    #[serde(default)]
+    pub(crate) build_secrets: Vec<String>,
+    /// Patterns of the files that concern this service, from the root of the repository. Default: its build context.
+    pub(crate) paths: Option<Vec<String>>,
+    /// Patterns of files that never concern it; they win over `paths`.
+    #[serde(default)]
+    pub(crate) ignore: Vec<String>,
+    /// The ECR repository, as in `api-${env}`.
+    pub(crate) repository: String,
+    /// The ECS cluster. Default: `${env}`.
+    pub(crate) cluster: Option<String>,
+    /// The ECS service. Default: this service's key.
+    pub(crate) service: Option<String>,
+    /// The container of the task definition. Default: the one whose image is this repository.
+    pub(crate) container: Option<String>,
+    /// What differs in one environment.
+    #[serde(default)]
+    pub(crate) environments: IndexMap<String, Override>,
+}
+
+/// What differs in one environment. `build_args` are merged with the service's by name; everything else, lists
+/// included, replaces what the service says.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of the keys that differ")]
+pub(crate) struct Override {
+    /// The build context, relative to this file.
+    pub(crate) context: Option<String>,
+    /// The Dockerfile, relative to the context.
+    pub(crate) dockerfile: Option<String>,
+    /// The stage of the Dockerfile to build.
+    pub(crate) target: Option<String>,
+    /// The platform to build for.
+    pub(crate) platform: Option<Platform>,
+    /// Replaces the service's list.
+    pub(crate) secrets: Option<Vec<String>>,
+    /// Merged with the service's by name; a name that is in both has the value written here.
+    #[serde(default)]
+    pub(crate) build_args: IndexMap<String, String>,
+    /// Replaces the service's list.
+    pub(crate) build_secrets: Option<Vec<String>>,
+    /// The ECR repository.
+    pub(crate) repository: Option<String>,
+    /// The ECS cluster.
+    pub(crate) cluster: Option<String>,
+    /// The ECS service.
+    pub(crate) service: Option<String>,
+    /// The container of the task definition.
+    pub(crate) container: Option<String>,
+}

@@ -1,0 +1,115 @@
+//! A service as one environment sees it: what is written for the environment wins, and every value still knows where in
+//! the file it was written. No defaults yet.
+
+use crate::config::manifest::{Manifest, Override, Service};
+use crate::config::specification::Platform;
+use crate::config::tree::{Path, steps};
+
+/// A value and the way to it in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Setting<T> {
+    pub(super) value: T,
+    pub(super) path: Path,
+}
+
+pub(super) struct Settings<'m> {
+    pub(super) context: Option<Setting<&'m str>>,
+    pub(super) dockerfile: Option<Setting<&'m str>>,
+    pub(super) target: Option<Setting<&'m str>>,
+    pub(super) platform: Option<Platform>,
+    pub(super) secrets: Setting<&'m [String]>,
+    /// In the order of the file, what only the environment has at the end.
+    pub(super) build_args: Vec<(&'m str, Setting<&'m str>)>,
+    pub(super) build_secrets: Setting<&'m [String]>,
+    pub(super) repository: Setting<&'m str>,
+    pub(super) cluster: Option<Setting<&'m str>>,
+    pub(super) service: Option<Setting<&'m str>>,
+    pub(super) container: Option<Setting<&'m str>>,
+}
+
+impl<'m> Settings<'m> {
+    pub(super) fn of(name: &str, service: &'m Service, environment: &str) -> Self {
+        let own = service.environments.get(environment);
+        let base = || steps!["services", name];
+        let there = || steps!["services", name, "environments", environment];
+        let text = |key: &str, default: &'m Option<String>, pick: fn(&'m Override) -> &'m Option<String>| {
+            if let Some(value) = own.and_then(|own| pick(own).as_deref()) {
+                return Some(Setting { value, path: join(there(), key) });
+            }
+            default.as_deref().map(|value| Setting { value, path: join(base(), key) })
+        };
+        let list = |key: &str, default: &'m [String], own: Option<&'m [String]>| match own {
+            Some(value) => Setting { value, path: join(there(), key) },
+            None => Setting { value: default, path: join(base(), key) },
+        };
+        let repository = match own.and_then(|own| own.repository.as_deref()) {
+            Some(value) => Setting { value, path: join(there(), "repository") },
+            None => Setting { value: service.repository.as_str(), path: join(base(), "repository") },
+        };
+        Self {
+            context: text("context", &service.context, |own| &own.context),
+            dockerfile: text("dockerfile", &service.dockerfile, |own| &own.dockerfile),
+            target: text("target", &service.target, |own| &own.target),
+            platform: own.and_then(|own| own.platform).or(service.platform),
+            secrets: list("secrets", &service.secrets, own.and_then(|own| own.secrets.as_deref())),
+            build_args: build_args(service, own, &join(base(), "build_args"), &join(there(), "build_args")),
+            build_secrets: list(
+                "build_secrets",
+                &service.build_secrets,
+                own.and_then(|own| own.build_secrets.as_deref()),
+            ),
+            repository,
+            cluster: text("cluster", &service.cluster, |own| &own.cluster),
+            service: text("service", &service.service, |own| &own.service),
+            container: text("container", &service.container, |own| &own.container),
+        }
+    }
+
+    /// Every value outside `build_args` in which `${…}` is read.
+    pub(super) fn plain(&self) -> impl Iterator<Item = &Setting<&'m str>> {
+        let optional = [&self.context, &self.dockerfile, &self.target, &self.cluster, &self.service, &self.container];
+        std::iter::once(&self.repository).chain(optional.into_iter().flatten())
+    }
+}
+
+fn build_args<'m>(
+    service: &'m Service,
+    own: Option<&'m Override>,
+    base: &Path,
+    there: &Path,
+) -> Vec<(&'m str, Setting<&'m str>)> {
+    let mut merged: Vec<(&str, Setting<&str>)> = Vec::new();
+    for (name, value) in &service.build_args {
+        if own.is_none_or(|own| !own.build_args.contains_key(name)) {
+            merged.push((name, Setting { value, path: join(base.clone(), name) }));
+        }
+    }
+    for (name, value) in own.into_iter().flat_map(|own| &own.build_args) {
+        merged.push((name, Setting { value, path: join(there.clone(), name) }));
+    }
+    merged
+}
+
+fn join(mut path: Path, key: &str) -> Path {
+    path.push(key.into());
+    path
+}
+
+/// What AWS is for one environment: its own keys over those at the top.
+pub(super) struct AwsSettings<'m> {
+    pub(super) region: Option<&'m str>,
+    pub(super) account: Option<&'m str>,
+    pub(super) role: Option<&'m str>,
+}
+
+impl<'m> AwsSettings<'m> {
+    pub(super) fn of(manifest: &'m Manifest, environment: &str) -> Self {
+        let own = manifest.environments.get(environment).and_then(|environment| environment.aws.as_ref());
+        let top = manifest.aws.as_ref();
+        Self {
+            region: own.and_then(|aws| aws.region.as_deref()).or(top.and_then(|aws| aws.region.as_deref())),
+            account: own.and_then(|aws| aws.account.as_deref()).or(top.and_then(|aws| aws.account.as_deref())),
+            role: own.and_then(|aws| aws.role.as_deref()),
+        }
+    }
+}
