@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 
 pub(super) fn schema(context: &Context) -> Result<Exit> {
-    context.console.data(&config::schema());
+    context.console.data(&config::schema::schema());
     Ok(Exit::Success)
 }
 
