@@ -13,6 +13,7 @@ mod exit;
 mod git;
 mod local;
 mod plan;
+mod redact;
 mod report;
 mod secret;
 mod vars;
