@@ -161,16 +161,14 @@ impl Progress {
             Stage::Push => {
                 let tags: Vec<&str> = self.tags.iter().map(|(reference, _)| words::tag_of(reference)).collect();
                 let totals = self.push_totals();
-                let sent = match totals.total {
-                    0 => String::new(),
-                    total => format!(", {}", words::bytes(total)),
+                let sent = match (totals.layers, totals.total) {
+                    (0, _) => String::new(),
+                    (layers, 0) => format!(": {} new of {}", totals.new, words::count(layers, "layer")),
+                    (layers, total) => {
+                        format!(": {} new of {}, {}", totals.new, words::count(layers, "layer"), words::bytes(total))
+                    }
                 };
-                Some(format!(
-                    "pushed {} in {took}: {} new of {}{sent}",
-                    words::list(&tags),
-                    totals.new,
-                    words::count(totals.layers, "layer")
-                ))
+                Some(format!("pushed {} in {took}{sent}", words::list(&tags)))
             }
             Stage::Watch => Some(match &self.counts {
                 Some(counts) => {
@@ -243,7 +241,7 @@ mod tests {
             [
                 "built in 3.1 s: 4 steps, 1 cached",
                 "pushed git-1a2b3c4d5e6f and latest in 2.6 s: 2 new of 3 layers, 12.3 MB",
-                "rolled out in 4.0 s: 2 of 2 tasks run",
+                "rolled out in 5.0 s: 2 of 2 tasks run",
                 "proven: sha256:0123456789ab is what runs",
             ]
         );

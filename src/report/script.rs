@@ -144,7 +144,7 @@ pub(super) fn good_run() -> Vec<Event> {
         .stage(0.1, Stage::Roll)
         .then(0.2, Kind::RolloutStarted { deployment: DEPLOYMENT.to_owned() })
         .stage(0.0, Stage::Watch)
-        .tasks(0.1, 0, 2, 2)
+        .tasks(0.6, 0, 2, 2)
         .then(
             0.9,
             Kind::ServiceEvent { text: "(service api) has started 2 tasks: (task 0a1b) (task 2c3d).".to_owned() },
@@ -153,7 +153,7 @@ pub(super) fn good_run() -> Vec<Event> {
         .tasks(1.0, 1, 1, 2)
         .tasks(0.8, 2, 0, 1)
         .tasks(0.8, 2, 0, 0)
-        .stage(0.2, Stage::Prove)
+        .stage(0.7, Stage::Prove)
         .stage(1.0, Stage::Record)
         .then(
             0.0,

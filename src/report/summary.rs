@@ -150,9 +150,7 @@ fn sentence(run: &Run, now: Timestamp, exit: Exit, environment: Option<&str>, ou
             });
             line.toned(Tone::Good, "deployed").plain(format!(" {name}{}: {digest} runs{tasks} ({took})", place("to")))
         }
-        (names, _) => {
-            line.toned(Tone::Good, "deployed").plain(format!(" {}{} ({took})", words::list(names), place("to")))
-        }
+        _ => line.toned(Tone::Good, "deployed").plain(format!(" {}{} ({took})", words::list(&deployed), place("to"))),
     }
     .hanging(0)
 }
@@ -200,7 +198,7 @@ mod tests {
         );
         assert!(text.contains("!   │ error: could not compile"), "{text}");
         assert!(text.contains("! \n!   hint: run `docker build` on the same folder"), "{text}");
-        assert!(text.ends_with("\n\nfailed: api in dev is build-failed (exit code 5, 6.0 s)\n"), "{text}");
+        assert!(text.ends_with("\n\nfailed: api in dev is build-failed (exit code 5, 5.9 s)\n"), "{text}");
         assert!(text.lines().count() <= 24, "it fits on one screen");
     }
 
