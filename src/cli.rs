@@ -30,6 +30,15 @@ pub(crate) enum Output {
     Json,
 }
 
+impl From<Output> for crate::report::Format {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Text => Self::Text,
+            Output::Json => Self::Json,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Build, push, roll and prove

@@ -22,7 +22,7 @@ use crate::verdict::{Outcome, Verdict};
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
     let cancel = CancellationToken::new();
     let interrupts = Interrupts::listen()?;
-    let reporter = context.console.report();
+    let reporter = context.console.report(args.dry_run);
     let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel };
     let ended = tokio::select! {
         ended = run.to_the_end() => ended,

@@ -1,0 +1,103 @@
+//! What a command prints with: answers, errors, questions, and the report of a run.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+
+use tokio::task::JoinHandle;
+
+use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, spawn};
+use crate::error::{Error, Result};
+use crate::event::{Events, Kind};
+use crate::exit::Exit;
+use crate::redact::Redactor;
+use crate::secret::Secret;
+use crate::vars::Vars;
+
+pub(crate) struct Console {
+    out: Out,
+    redactor: SharedRedactor,
+    format: Format,
+    verbose: u8,
+}
+
+impl Console {
+    pub(crate) fn new(format: Format, verbose: u8, vars: &Vars) -> Self {
+        let redactor = SharedRedactor::default();
+        Self { out: Out::new(Surface::of_process(vars), redactor.clone()), redactor, format, verbose }
+    }
+
+    /// From now on these values are hidden in all that is printed.
+    pub(crate) fn hide(&self, secrets: &BTreeMap<String, Secret>) {
+        self.redactor.set(Redactor::new(secrets.values()));
+    }
+
+    /// Prints an answer as it stands.
+    ///
+    /// # Errors
+    /// It cannot be written; a reader that has gone away is none.
+    pub(crate) fn data(&self, text: &str) -> Result<()> {
+        self.out
+            .verbatim(text)
+            .map_err(|error| Error::new(Exit::Fault, "the answer cannot be written to stdout").because(&error))
+    }
+
+    pub(crate) fn error(&self, error: &Error) {
+        print_error(&self.out, error);
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn out(&self) -> &Out {
+        &self.out
+    }
+
+    /// Starts the report of a run.
+    pub(crate) fn report(&self, plan_is_answer: bool) -> Reporting {
+        let (events, receiver) = Events::channel();
+        let options = ReportOptions { format: self.format, verbose: self.verbose, plan_is_answer };
+        Reporting { events, printer: spawn(receiver, options, self.out.clone()) }
+    }
+
+    /// Whether a person is there to answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.format == Format::Text && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks, and returns the line that was typed.
+    ///
+    /// # Errors
+    /// stdin cannot be read.
+    pub(crate) async fn ask(&self, question: &str) -> Result<String> {
+        self.out.prompt(question);
+        let typed = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).map(|_| line)
+        });
+        match typed.await {
+            Ok(Ok(line)) => Ok(line),
+            Ok(Err(error)) => Err(Error::new(Exit::Gate, "the answer cannot be read").because(&error)),
+            Err(error) => Err(Error::new(Exit::Fault, "the answer cannot be read").because(&error)),
+        }
+    }
+}
+
+/// The report of one run, while it goes on.
+pub(crate) struct Reporting {
+    events: Events,
+    printer: JoinHandle<()>,
+}
+
+impl Reporting {
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Emits the last event and waits until everything is printed.
+    pub(crate) async fn finish(self, last: Kind) {
+        self.events.emit(last);
+        drop(self.events);
+        let _ = self.printer.await;
+    }
+}

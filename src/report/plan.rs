@@ -1,0 +1,240 @@
+//! How a plan is printed: what would be done, by service, and then whatever stands in the way.
+
+use super::line::{Line, Tone};
+use super::out::{Out, To};
+use super::words;
+use crate::plan::{Finding, Plan, ServicePlan};
+
+/// Columns that the names of facts take.
+const LABEL: usize = 14;
+
+/// The whole plan, as the answer of a dry run.
+pub(crate) fn print(out: &Out, plan: &Plan) {
+    for line in lines(plan) {
+        out.line(To::Data, &line);
+    }
+}
+
+/// The plan in a line or two a service, for a deploy that is about to act.
+pub(super) fn in_short(plan: &Plan) -> Vec<Line> {
+    let mut lines: Vec<Line> = plan.services.iter().map(service_in_short).collect();
+    let warning =
+        |text: &String| Line::new().toned(Tone::Warning, "warning").plain(": ").plain(text.clone()).hanging(4);
+    lines.extend(plan.warnings.iter().map(warning));
+    lines.extend(plan.findings.iter().flat_map(|finding| finding_lines("", finding)));
+    lines
+}
+
+fn service_in_short(service: &ServicePlan) -> Line {
+    let running = service.running_revision.as_deref().map_or_else(
+        || "what runs there has no recorded revision".to_owned(),
+        |revision| format!("{} runs there", words::short_revision(revision)),
+    );
+    Line::new()
+        .strong(service.service.clone())
+        .plain(format!(": {}/{} in the cluster {}; {running}", service.cluster, service.ecs_service, service.cluster))
+}
+
+fn lines(plan: &Plan) -> Vec<Line> {
+    let mut lines = vec![Line::new().strong(format!("plan for {}", plan.environment))];
+    let facts = [
+        ("revision", Some(revision(plan))),
+        ("account", plan.account.clone()),
+        ("region", Some(plan.region.clone())),
+        ("identity", plan.identity.clone()),
+        ("engine", plan.engine.clone()),
+    ];
+    lines.extend(facts.into_iter().filter_map(|(label, value)| Some(fact(label, value?))));
+    for service in &plan.services {
+        lines.push(Line::new());
+        lines.extend(service_lines(service));
+    }
+    if !plan.warnings.is_empty() {
+        lines.push(Line::new());
+        lines.push(Line::new().toned(Tone::Warning, "to know"));
+        lines.extend(plan.warnings.iter().map(|text| Line::new().plain("  ").plain(text.clone()).hanging(4)));
+    }
+    if !plan.unchecked.is_empty() {
+        lines.push(Line::new());
+        lines.push(Line::new().toned(Tone::Warning, "not checked"));
+        lines.extend(plan.unchecked.iter().map(|text| Line::new().plain("  ").plain(text.clone()).hanging(4)));
+    }
+    if !plan.findings.is_empty() {
+        lines.push(Line::new());
+        lines.push(Line::new().toned(Tone::Bad, "in the way"));
+        lines.extend(plan.findings.iter().flat_map(|finding| finding_lines("  ", finding)));
+    }
+    lines.push(Line::new());
+    lines
+}
+
+fn service_lines(service: &ServicePlan) -> Vec<Line> {
+    let names = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
+    let mut lines = vec![Line::new().strong(service.service.clone())];
+    let tasks = service.desired.map(|desired| format!(", {}", words::count(desired, "task"))).unwrap_or_default();
+    let facts = [
+        ("repository", Some(service.repository.clone())),
+        ("service", Some(format!("{} in cluster {}{tasks}", service.ecs_service, service.cluster))),
+        ("platform", Some(service.platform.clone())),
+        ("tags", names(&service.tags)),
+        ("build args", names(&service.build_args)),
+        ("build secrets", names(&service.build_secrets)),
+        ("latest is", service.latest_digest.as_deref().map(words::short_digest)),
+        ("running", running(service)),
+    ];
+    lines.extend(facts.into_iter().filter_map(|(label, value)| Some(fact(label, value?))));
+    for (at, action) in actions(service).into_iter().enumerate() {
+        lines.push(Line::new().dim(format!("  {:>2}. ", at + 1)).plain(action).hanging(6));
+    }
+    lines
+}
+
+/// What will be done, in order.
+fn actions(service: &ServicePlan) -> Vec<String> {
+    let tasks = match service.desired {
+        Some(0) => "nothing to prove: no task is wanted".to_owned(),
+        Some(desired) => format!(
+            "prove that {} the pushed digest",
+            if desired == 1 { "its task runs".to_owned() } else { format!("all {desired} tasks run") }
+        ),
+        None => "prove what runs".to_owned(),
+    };
+    vec![
+        format!("build the image for {}", service.platform),
+        format!("push {}", service.tags.join(", then ")),
+        format!("force a new deployment of {} in cluster {}", service.ecs_service, service.cluster),
+        tasks,
+    ]
+}
+
+/// The commit with its subject.
+fn revision(plan: &Plan) -> String {
+    match &plan.revision.subject {
+        Some(subject) => format!("{} {subject}", plan.revision.short()),
+        None => plan.revision.short(),
+    }
+}
+
+/// The revision that runs, as far as it is recorded, and its digest.
+fn running(service: &ServicePlan) -> Option<String> {
+    let digest = service.running_digest.as_deref().map(words::short_digest)?;
+    Some(match service.running_revision.as_deref() {
+        Some(revision) => format!("{} ({digest})", words::short_revision(revision)),
+        None => digest,
+    })
+}
+
+fn fact(label: &str, value: String) -> Line {
+    Line::new().dim(format!("  {label:<LABEL$}")).plain(value).hanging(LABEL + 2)
+}
+
+fn finding_lines(margin: &str, finding: &Finding) -> Vec<Line> {
+    let mut line = Line::new().plain(margin).toned(Tone::Bad, "✗ ");
+    if let Some(service) = &finding.service {
+        line = line.strong(service.clone()).plain(": ");
+    }
+    let code = format!(" (exit code {})", finding.exit_code.code());
+    let mut texts = finding.text.lines();
+    let mut lines = vec![line.plain(texts.next().unwrap_or_default()).dim(code).hanging(margin.len() + 2)];
+    lines.extend(texts.map(|text| Line::new().plain(format!("{margin}  ")).plain(text).hanging(margin.len() + 4)));
+    lines.extend(finding.hint.iter().flat_map(|hint| super::error::hint(&format!("{margin}  "), hint)));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use crate::report::SharedRedactor;
+    use crate::revision::Revision;
+
+    fn plan() -> Plan {
+        Plan {
+            environment: "dev".to_owned(),
+            branch: Some("develop".to_owned()),
+            revision: Revision {
+                commit: "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d".to_owned(),
+                dirty: false,
+                subject: Some("Say hello".to_owned()),
+                author: None,
+            },
+            account: Some("123456789012".to_owned()),
+            region: "ap-south-1".to_owned(),
+            identity: None,
+            engine: None,
+            approval: false,
+            services: vec![ServicePlan {
+                service: "api".to_owned(),
+                repository: "api-dev".to_owned(),
+                platform: "linux/amd64".to_owned(),
+                build_args: vec!["LOG_LEVEL".to_owned()],
+                build_secrets: Vec::new(),
+                tags: vec!["git-1a2b3c4d5e6f".to_owned(), "latest".to_owned()],
+                cluster: "dev".to_owned(),
+                ecs_service: "api".to_owned(),
+                service_arn: None,
+                container: None,
+                desired: Some(2),
+                previous_deployment: None,
+                running_digest: None,
+                running_revision: None,
+                latest_digest: Some("sha256:fedcba9876543210".to_owned()),
+            }],
+            findings: vec![Finding {
+                service: Some("api".to_owned()),
+                exit_code: Exit::Aws,
+                text: "the repository api-dev does not exist".to_owned(),
+                hint: Some("create it".to_owned()),
+            }],
+            warnings: vec!["api: versionConsistency is disabled".to_owned()],
+            unchecked: vec!["the Docker Engine: none is reachable".to_owned()],
+        }
+    }
+
+    fn printed(width: Option<usize>) -> String {
+        let (out, memory) = Out::to_memory(SharedRedactor::default(), width);
+        print(&out, &plan());
+        let lines = memory.lock().unwrap();
+        lines.iter().map(|(_, line)| format!("{}\n", line.trim_end())).collect()
+    }
+
+    #[test]
+    fn a_plan_reads_from_top_to_bottom() {
+        assert_eq!(
+            printed(Some(160)),
+            "plan for dev\n\
+             \x20 revision      1a2b3c4d5e6f Say hello\n\
+             \x20 account       123456789012\n\
+             \x20 region        ap-south-1\n\
+             \n\
+             api\n\
+             \x20 repository    api-dev\n\
+             \x20 service       api in cluster dev, 2 tasks\n\
+             \x20 platform      linux/amd64\n\
+             \x20 tags          git-1a2b3c4d5e6f, latest\n\
+             \x20 build args    LOG_LEVEL\n\
+             \x20 latest is     sha256:fedcba987654\n\
+             \x20  1. build the image for linux/amd64\n\
+             \x20  2. push git-1a2b3c4d5e6f, then latest\n\
+             \x20  3. force a new deployment of api in cluster dev\n\
+             \x20  4. prove that all 2 tasks run the pushed digest\n\
+             \n\
+             to know\n\
+             \x20 api: versionConsistency is disabled\n\
+             \n\
+             not checked\n\
+             \x20 the Docker Engine: none is reachable\n\
+             \n\
+             in the way\n\
+             \x20 ✗ api: the repository api-dev does not exist (exit code 7)\n\
+             \x20   hint: create it\n\
+             \n"
+        );
+    }
+
+    #[test]
+    fn a_narrow_screen_wraps_under_the_text() {
+        let text = printed(Some(40));
+        assert!(text.contains("   3. force a new deployment of api in\n      cluster dev\n"), "{text}");
+    }
+}

@@ -1,0 +1,96 @@
+//! The sentences that the terminal and the log share.
+
+use super::line::{Line, Tone};
+use super::progress::Progress;
+use super::words;
+use crate::event::{Event, Kind, Level, RolloutCounts, StepState};
+
+/// The heading of a run.
+pub(super) fn started(kind: &Kind) -> Vec<Line> {
+    let Kind::Started { command, project, environment, branch, revision, subject, services, local } = kind else {
+        return Vec::new();
+    };
+    let place = if *local { " on this machine" } else { "" };
+    let mut lines = vec![
+        Line::new()
+            .strong(format!("{command} {project} to {environment}"))
+            .plain(place)
+            .plain(format!(": {}", words::list(services)))
+            .hanging(2),
+    ];
+    let revision = revision.as_deref().map(words::short_revision);
+    let source: Vec<&str> =
+        [branch.as_deref(), revision.as_deref(), subject.as_deref()].into_iter().flatten().collect();
+    if !source.is_empty() {
+        lines.push(Line::new().plain("from ").plain(source.join("  ")).hanging(5));
+    }
+    lines
+}
+
+/// What the stage came to that this event ends, unless it ends it badly.
+pub(super) fn ended(progress: &Progress, event: &Event) -> Option<String> {
+    let (stage, _) = progress.stage?;
+    match &event.kind {
+        Kind::Stage { stage: next } if *next != stage => progress.milestone(stage, event.at),
+        Kind::ServiceFinished { outcome } if outcome.verdict.is_good() => progress.milestone(stage, event.at),
+        _ => None,
+    }
+}
+
+/// The events that are told in one sentence wherever they are shown.
+pub(super) fn told(kind: &Kind) -> Vec<Line> {
+    match kind {
+        Kind::Notice { level, text, hint } => {
+            let (tone, word) = match level {
+                Level::Note => (Tone::Accent, "note"),
+                Level::Warning => (Tone::Warning, "warning"),
+            };
+            let mut lines = vec![Line::new().toned(tone, word).plain(": ").plain(text.clone()).hanging(4)];
+            lines.extend(hint.iter().flat_map(|hint| super::error::hint("", hint)));
+            lines
+        }
+        Kind::TagPushed { reference, digest } => {
+            vec![Line::new().plain(format!("{} is {}", words::tag_of(reference), words::short_digest(digest)))]
+        }
+        Kind::RolloutStarted { deployment } => vec![Line::new().plain(format!("rollout {deployment} has started"))],
+        Kind::TaskStopped { task, reason, exit_code } => {
+            let code = exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+            let id: String = words::last_part(task).chars().take(8).collect();
+            vec![
+                Line::new()
+                    .toned(Tone::Warning, format!("task {id} stopped"))
+                    .plain(": ")
+                    .plain(format!("{reason}{code}"))
+                    .hanging(4),
+            ]
+        }
+        Kind::ServiceEvent { text } => vec![Line::new().dim("ECS: ").plain(text.clone()).hanging(4)],
+        _ => Vec::new(),
+    }
+}
+
+/// `1 of 2 run, 1 starting, 2 old draining`.
+pub(super) fn counts(counts: &RolloutCounts) -> String {
+    let mut text = format!("{} of {} run", counts.running, counts.desired);
+    for (number, what) in [(counts.pending, "starting"), (counts.failed, "failed"), (counts.old, "old still running")] {
+        if number > 0 {
+            text.push_str(&format!(", {number} {what}"));
+        }
+    }
+    text
+}
+
+/// What follows the name of a build step.
+pub(super) fn step_ended(state: StepState, seconds: Option<f64>, error: Option<&str>) -> String {
+    let took = seconds.map(|seconds| format!(" in {}", words::seconds(seconds))).unwrap_or_default();
+    match state {
+        StepState::Started => String::new(),
+        StepState::Cached => ": cached".to_owned(),
+        StepState::Done => format!(": done{took}"),
+        StepState::Canceled => ": canceled".to_owned(),
+        StepState::Failed => match error {
+            Some(error) => format!(": failed{took}: {error}"),
+            None => format!(": failed{took}"),
+        },
+    }
+}
