@@ -13,6 +13,7 @@ use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 use crate::config::specification::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::secret::Secret;
 
 /// What decides where the calls go, besides the environment of the process.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,16 @@ pub(crate) struct Settings {
     pub(crate) endpoint_url: Option<String>,
     /// Keys to use in place of the SDK's chain.
     pub(crate) credentials: Option<Credentials>,
+    /// The region where neither deploy.yaml nor the SDK's chain names one.
+    pub(crate) fallback_region: Option<&'static str>,
+}
+
+impl Settings {
+    /// For an endpoint on this machine that takes these keys.
+    pub(crate) fn stand_in(endpoint: String, key: String, secret: &Secret, region: &'static str) -> Self {
+        let credentials = Credentials::new(key, secret.expose(), None, None, "stand-in");
+        Self { endpoint_url: Some(endpoint), credentials: Some(credentials), fallback_region: Some(region) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +87,11 @@ async fn load(environment: &Environment, settings: &Settings) -> SdkConfig {
     if let Some(credentials) = &settings.credentials {
         loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()));
     }
-    loader.load().await
+    let config = loader.load().await;
+    match settings.fallback_region {
+        Some(region) if config.region().is_none() => config.to_builder().region(Region::new(region)).build(),
+        _ => config,
+    }
 }
 
 async fn assume(config: &SdkConfig, role: &str) -> SdkConfig {

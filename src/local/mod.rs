@@ -1,1 +1,30 @@
-//! TODO
+//! The stand-in for AWS: STS, ECR with its registry, ECS and CloudWatch Logs on one loopback port of this machine.
+//! Nothing outside `commands` knows of it: it is reached over the wire, as AWS is.
+
+mod attach;
+mod clock;
+mod ecr;
+mod ecs;
+mod ids;
+mod logs;
+mod options;
+mod place;
+mod registry;
+mod runtime;
+mod schedule;
+mod script;
+mod seed;
+mod shared;
+mod stand_in;
+mod state;
+mod status;
+mod store;
+mod sts;
+mod wire;
+#[cfg(test)]
+mod wire_tests;
+
+pub(crate) use attach::{Attached, attach};
+pub(crate) use options::{DEFAULT_PORT, Options, RuntimeChoice, SeedService};
+pub(crate) use stand_in::{Credentials, StandIn};
+pub(crate) use status::{Status, reset, status};

@@ -1,13 +1,17 @@
 //! The stand-in for AWS as a process of its own, with tasks that follow a script.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{Project, SHIPIT};
 
 pub(crate) struct StandIn {
     process: Child,
     endpoint: String,
+    access_key: String,
+    secret_key: String,
     _state: tempfile::TempDir,
 }
 
@@ -29,11 +33,93 @@ impl StandIn {
             .spawn()
             .expect("the stand-in starts");
         let stdout = process.stdout.take().expect("its stdout");
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("its first line");
-        let endpoint =
-            line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it said `{line}`")).to_owned();
-        Self { process, endpoint, _state: state }
+        let said: Vec<String> = BufReader::new(stdout).lines().take(5).map(|line| line.expect("a line")).collect();
+        let value = |start: &str| {
+            let line = said.iter().find_map(|line| line.strip_prefix(start));
+            line.unwrap_or_else(|| panic!("no `{start}` in {said:?}")).to_owned()
+        };
+        Self {
+            endpoint: value("listening on "),
+            access_key: value("export AWS_ACCESS_KEY_ID="),
+            secret_key: value("export AWS_SECRET_ACCESS_KEY="),
+            process,
+            _state: state,
+        }
+    }
+
+    pub(crate) fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    pub(crate) fn secret_key(&self) -> &str {
+        &self.secret_key
+    }
+
+    /// The calls of one action so far, by its name without the service.
+    pub(crate) fn calls(&self, action: &str) -> Vec<serde_json::Value> {
+        let journal = self.http("GET /_stand-in/calls", &[], "");
+        let all = journal["calls"].as_array().cloned().expect("a journal");
+        let is_it = |call: &serde_json::Value| {
+            let operation = call["operation"].as_str().expect("an operation");
+            operation.split_once(':').is_some_and(|(_, name)| name == action)
+        };
+        all.into_iter().filter(is_it).collect()
+    }
+
+    /// Waits until the action was called.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, action: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.calls(action).is_empty() {
+            assert!(Instant::now() < deadline, "{action} was not called");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The digest that `latest` has.
+    pub(crate) fn latest(&self, repository: &str) -> String {
+        let target = "AmazonEC2ContainerRegistry_V20150921.DescribeImages";
+        let input = serde_json::json!({"repositoryName": repository, "imageIds": [{"imageTag": "latest"}]});
+        let answer = self.aws("ecr", target, &input);
+        answer["imageDetails"][0]["imageDigest"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// The service as DescribeServices has it.
+    pub(crate) fn service(&self, cluster: &str, service: &str) -> serde_json::Value {
+        let target = "AmazonEC2ContainerServiceV20141113.DescribeServices";
+        let input = serde_json::json!({"cluster": cluster, "services": [service]});
+        self.aws("ecs", target, &input)["services"][0].clone()
+    }
+
+    /// Replaces the script.
+    pub(crate) fn follow(&self, script: &str) {
+        self.http("POST /_stand-in/script", &[], script);
+    }
+
+    fn aws(&self, service: &str, target: &str, input: &serde_json::Value) -> serde_json::Value {
+        let scope = format!("{}/20260101/ap-south-1/{service}/aws4_request", self.access_key);
+        let signed = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00");
+        let headers = [
+            ("X-Amz-Target", target),
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("Authorization", signed.as_str()),
+        ];
+        self.http("POST /", &headers, &input.to_string())
+    }
+
+    /// One request, by hand: the tests need no HTTP library for this.
+    fn http(&self, request: &str, headers: &[(&str, &str)], body: &str) -> serde_json::Value {
+        let host = self.endpoint.strip_prefix("http://").expect("an address");
+        let mut connection = TcpStream::connect(host).expect("the stand-in answers");
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len();
+        write!(connection, "{request} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
+            .expect("it takes a request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer}"));
+        assert!(head.contains(" 200 "), "{request}: {answer}");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
     pub(crate) fn endpoint(&self) -> &str {

@@ -1,0 +1,243 @@
+//! `shipit local serve|status|reset`, and `--local` of the other commands: the stand-in for AWS.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use crate::aws::Settings;
+use crate::cli::Config;
+use crate::config::{self, Manifest, ResolveInput, SecretsMode};
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::exit::Exit;
+use crate::interrupt::Interrupts;
+use crate::local::{self, Credentials, DEFAULT_PORT, Options, RuntimeChoice, SeedService, StandIn};
+use crate::vars::Vars;
+
+/// The account where deploy.yaml names none.
+const ACCOUNT: &str = "000000000000";
+/// The region where neither deploy.yaml nor the environment of the process names one.
+const REGION: &str = "us-east-1";
+
+#[derive(Debug, Args)]
+pub(crate) struct LocalArgs {
+    #[command(subcommand)]
+    command: LocalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LocalCommand {
+    /// Serve STS, ECR, ECS and logs on a loopback port until interrupted
+    Serve(ServeArgs),
+    /// Show what the stand-in keeps and what runs
+    Status(StateArgs),
+    /// Remove the stand-in's containers and everything it keeps
+    Reset(StateArgs),
+}
+
+#[derive(Debug, Args)]
+struct StateArgs {
+    /// The folder that keeps everything between runs; without it, one for each project
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    state: StateArgs,
+
+    /// The loopback port; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
+    port: u16,
+
+    /// Let tasks follow this JSON file in place of containers
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: LocalArgs, context: &Context) -> Result<Exit> {
+    match args.command {
+        LocalCommand::Serve(args) => serve(args, context).await,
+        LocalCommand::Status(args) => status(args, context),
+        LocalCommand::Reset(args) => reset(args, context).await,
+    }
+}
+
+/// Serves until interrupted. The first line says where, the others are to be copied into a shell.
+async fn serve(args: ServeArgs, context: &Context) -> Result<Exit> {
+    let (manifest, state_dir) = surroundings(args.state, &context.vars)?;
+    let runtime = match args.script {
+        Some(script) => RuntimeChoice::Script(script),
+        None => RuntimeChoice::Containers(Engine::connect(&context.vars).await?.bollard().clone()),
+    };
+    let interrupts = Interrupts::listen()?;
+    let options = options(manifest.as_ref(), state_dir, args.port, runtime, &context.vars)?;
+    let region = options.region.clone();
+    let stand_in = StandIn::start(options).await?;
+    let (endpoint, credentials) = (stand_in.endpoint(), stand_in.credentials());
+    // The keys open nothing but this process on this machine.
+    context.console.data(&format!(
+        "listening on {endpoint}\nexport AWS_ENDPOINT_URL={endpoint}\nexport AWS_ACCESS_KEY_ID={}\n\
+         export AWS_SECRET_ACCESS_KEY={}\nexport AWS_REGION={region}\n",
+        credentials.access_key_id,
+        credentials.secret_access_key.expose(),
+    ))?;
+    let stop = CancellationToken::new();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = interrupts.second(stop.clone()) => {}
+    }
+    stand_in.stop().await?;
+    Ok(Exit::Success)
+}
+
+fn status(args: StateArgs, context: &Context) -> Result<Exit> {
+    let (_, state_dir) = surroundings(args, &context.vars)?;
+    let Some(status) = local::status(&state_dir)? else {
+        context.console.data("nothing is kept for this project: no stand-in has run yet")?;
+        return Ok(Exit::Success);
+    };
+    let mut text = match &status.running {
+        Some(running) => format!("listening on {} (process {})\n", running.endpoint, running.pid),
+        None => "not serving; its containers go on\n".to_owned(),
+    };
+    for service in &status.services {
+        text.push_str(&format!(
+            "{}/{}  {} of {} running  {}  {}\n",
+            service.cluster,
+            service.service,
+            service.running,
+            service.desired,
+            service.digest.as_deref().unwrap_or("-"),
+            service.urls.join(" "),
+        ));
+    }
+    context.console.data(&text)?;
+    Ok(Exit::Success)
+}
+
+async fn reset(args: StateArgs, context: &Context) -> Result<Exit> {
+    let (_, state_dir) = surroundings(args, &context.vars)?;
+    let engine = Engine::connect(&context.vars).await.ok();
+    let removed = local::reset(&state_dir, engine.as_ref().map(Engine::bollard)).await?;
+    let unreached = if engine.is_some() { "" } else { "; no Docker Engine answers, so containers may be left" };
+    context.console.data(&format!("removed {removed} containers and {}{unreached}", state_dir.display()))?;
+    Ok(Exit::Success)
+}
+
+/// The stand-in of one `--local` run: the one that serves already, or one inside this process.
+pub(super) enum Session {
+    Own(Box<StandIn>),
+    Attached(local::Attached),
+}
+
+impl Session {
+    pub(super) async fn open(manifest: &Manifest, context: &Context, events: &Events) -> Result<Self> {
+        let state_dir = state_dir(Some(&manifest.root), &context.vars)?;
+        if let Some(attached) = local::attach(&state_dir)? {
+            events.note(format!("using the stand-in for AWS that serves at {}", attached.endpoint));
+            return Ok(Self::Attached(attached));
+        }
+        let docker = Engine::connect(&context.vars).await?.bollard().clone();
+        let options =
+            options(Some(manifest), state_dir, DEFAULT_PORT, RuntimeChoice::Containers(docker), &context.vars)?;
+        let stand_in = StandIn::start(options).await?;
+        events.note(format!("a stand-in for AWS on this machine serves at {}", stand_in.endpoint()));
+        Ok(Self::Own(Box::new(stand_in)))
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        let (endpoint, Credentials { access_key_id, secret_access_key }) = match self {
+            Self::Own(stand_in) => (stand_in.endpoint(), stand_in.credentials()),
+            Self::Attached(attached) => (attached.endpoint.clone(), attached.credentials.clone()),
+        };
+        Settings::stand_in(endpoint, access_key_id, &secret_access_key, REGION)
+    }
+
+    /// Saves the state; the containers go on.
+    pub(super) async fn close(self) -> Result<()> {
+        match self {
+            Self::Own(stand_in) => stand_in.stop().await,
+            Self::Attached(_) => Ok(()),
+        }
+    }
+}
+
+/// deploy.yaml, where there is one, and the state directory.
+fn surroundings(args: StateArgs, vars: &Vars) -> Result<(Option<Manifest>, PathBuf)> {
+    let manifest = if args.config.config.exists() { Some(config::load(&args.config.config)?) } else { None };
+    let state_dir = match args.state {
+        Some(state) => state,
+        None => state_dir(manifest.as_ref().map(|manifest| manifest.root.as_path()), vars)?,
+    };
+    Ok((manifest, state_dir))
+}
+
+/// A folder for each project under the user's state directory (the XDG base directory specification).
+fn state_dir(root: Option<&Path>, vars: &Vars) -> Result<PathBuf> {
+    let states = vars.get("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let states = states.or_else(|| vars.home().map(|home| home.join(".local/state"))).ok_or_else(|| {
+        Error::new(Exit::Usage, "there is no folder to keep the stand-in's state in")
+            .hint("set HOME or XDG_STATE_HOME, or name a folder with `--state`")
+    })?;
+    let name = root.map_or_else(
+        || "no-project".to_owned(),
+        |root| {
+            let mut hasher = DefaultHasher::new();
+            root.hash(&mut hasher);
+            let folder = root.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned());
+            format!("{folder}-{:08x}", hasher.finish() & 0xffff_ffff)
+        },
+    );
+    Ok(states.join("shipit/local").join(name))
+}
+
+fn options(
+    manifest: Option<&Manifest>,
+    state_dir: PathBuf,
+    port: u16,
+    runtime: RuntimeChoice,
+    vars: &Vars,
+) -> Result<Options> {
+    let default_region = vars.get("AWS_REGION").or_else(|| vars.get("AWS_DEFAULT_REGION")).unwrap_or(REGION);
+    let mut seed = Vec::new();
+    let (mut account, mut region) = (ACCOUNT.to_owned(), default_region.to_owned());
+    if let Some(manifest) = manifest {
+        for (at, name) in manifest.environments.keys().enumerate() {
+            let specification = manifest.resolve(&ResolveInput {
+                environment: name,
+                branch: None,
+                commit: Some("0000000000000000000000000000000000000000"),
+                services: &[],
+                vars,
+                secrets: SecretsMode::Optional,
+            })?;
+            let environment = &specification.environment;
+            if at == 0 {
+                account = environment.account.clone().unwrap_or(account);
+                region = environment.region.clone().unwrap_or(region);
+            }
+            seed.extend(specification.services.iter().map(|service| SeedService {
+                account: environment.account.clone(),
+                region: environment.region.clone(),
+                repository: service.repository.clone(),
+                cluster: service.cluster.clone(),
+                service: service.service.clone(),
+                container: service.container.clone().unwrap_or_else(|| service.name.clone()),
+                container_port: None,
+                desired: 1,
+                architecture: service.platform.ecs_architecture(),
+            }));
+        }
+    }
+    Ok(Options { state_dir, port, account, region, seed, runtime })
+}

@@ -1,0 +1,39 @@
+//! `GET` and `HEAD` of a blob, streamed from its file.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Response};
+use tokio_util::io::ReaderStream;
+
+use super::name_unknown;
+use crate::local::place::Place;
+use crate::local::shared::Shared;
+use crate::local::wire::fault::{Answered, Fault};
+use crate::local::wire::router;
+
+pub(crate) async fn send(
+    shared: &Arc<Shared>,
+    place: &Place,
+    repository: &str,
+    digest: &str,
+    method: &Method,
+) -> Answered<Response<Body>> {
+    let has = shared.read(|state| {
+        let repository = state.holdings.get(&place.key())?.repositories.get(repository)?;
+        Some(repository.blobs.contains(digest))
+    });
+    let unknown = || Fault::with_status(404, "BLOB_UNKNOWN", format!("blob unknown to registry: {digest}"));
+    if !has.ok_or_else(|| name_unknown(repository, place))? {
+        return Err(unknown());
+    }
+    let file = tokio::fs::File::open(shared.store.blob(digest)).await.map_err(|_| unknown())?;
+    let length = file.metadata().await.map_err(|error| Fault::server(&error))?.len().to_string();
+    let headers = [
+        ("content-type", "application/octet-stream"),
+        ("content-length", length.as_str()),
+        ("docker-content-digest", digest),
+    ];
+    let body = if method == Method::HEAD { Body::empty() } else { Body::from_stream(ReaderStream::new(file)) };
+    Ok(router::ok(&headers, body))
+}

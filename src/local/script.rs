@@ -1,0 +1,159 @@
+//! The script of a stand-in without containers: how tasks behave, what a service is like, and which calls fail.
+//! It says what would take real ECS half an hour to produce, or cannot be produced at will.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::clock::Millis;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Script {
+    /// How many times faster than the clock scripted time passes; 1 when absent.
+    pub(crate) speed: Option<u32>,
+    /// Actions that are refused, as IAM names them (`ecs:UpdateService`).
+    pub(crate) deny: Vec<String>,
+    pub(crate) faults: Vec<InjectedFault>,
+    /// By `CLUSTER/SERVICE`.
+    pub(crate) services: BTreeMap<String, ServiceScript>,
+}
+
+/// Something that goes wrong on the wire.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct InjectedFault {
+    /// An action as IAM names it, without the service (`DescribeServices`, `InitiateLayerUpload`).
+    pub(crate) operation: String,
+    /// How many calls are answered properly first.
+    pub(crate) after: u32,
+    /// How many calls it hits; for ever when absent.
+    pub(crate) times: Option<u32>,
+    pub(crate) status: Option<u16>,
+    /// The exception's name.
+    pub(crate) error: Option<String>,
+    pub(crate) message: Option<String>,
+    /// The connection is closed without an answer.
+    pub(crate) drop: bool,
+    /// The answer comes late; on its own it is a proper answer.
+    pub(crate) delay_ms: u64,
+    /// `DescribeServices` only: the answer is the one from before the last `UpdateService`.
+    pub(crate) stale: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ServiceScript {
+    /// The service runs from the start: this digest is what its tasks show.
+    pub(crate) running: Option<String>,
+    /// `ACTIVE`, `DRAINING`, `INACTIVE`, or `MISSING` for a service that is not there at all.
+    pub(crate) status: Option<String>,
+    /// `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
+    pub(crate) controller: Option<String>,
+    pub(crate) desired: Option<u32>,
+    pub(crate) breaker: Option<BreakerScript>,
+    /// A deployment counts as completed when its tasks are healthy, while old tasks still run.
+    pub(crate) early_success: Option<bool>,
+    pub(crate) minimum_healthy_percent: Option<u32>,
+    pub(crate) maximum_percent: Option<u32>,
+    /// The deployments made by `UpdateService`, in order; the last one is also that of all later ones.
+    pub(crate) deployments: Vec<DeploymentScript>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BreakerScript {
+    pub(crate) enable: bool,
+    pub(crate) rollback: bool,
+    /// A rollback makes a deployment with a new id in place of taking up the old one; both have been seen with AWS.
+    pub(crate) new_id: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DeploymentScript {
+    /// The tasks in the order of their start; the last one is also that of all later ones.
+    pub(crate) tasks: Vec<TaskScript>,
+    /// The digest that the tasks show, whatever `latest` leads to.
+    pub(crate) digest: Option<String>,
+    /// Somebody else forces a new deployment this long after this one began.
+    pub(crate) superseded_after_ms: Option<Millis>,
+}
+
+/// How one task lives. Without any member: it is up at once, stays healthy, and ends when told to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TaskScript {
+    pub(crate) pending_ms: u64,
+    /// It never runs, for this reason.
+    pub(crate) fail_to_start: Option<String>,
+    /// The wait between RUNNING and healthy.
+    pub(crate) healthy_after_ms: u64,
+    /// It runs but never becomes healthy: after `healthy_after_ms` it is taken down for this reason.
+    pub(crate) unhealthy: Option<String>,
+    pub(crate) exit: Option<ExitScript>,
+    /// How long it takes to stop after SIGTERM.
+    pub(crate) drain_ms: u64,
+    /// What its container writes before it ends.
+    pub(crate) log: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ExitScript {
+    pub(crate) after_ms: u64,
+    pub(crate) code: i32,
+    /// The container's own reason, as in `OutOfMemoryError: Container killed due to memory usage`.
+    pub(crate) reason: Option<String>,
+}
+
+impl ServiceScript {
+    /// What the deployment with this number does; 1 is the first that `UpdateService` makes, 0 the seeded one.
+    pub(crate) fn deployment(&self, ordinal: u32) -> DeploymentScript {
+        let Some(index) = usize::try_from(ordinal).unwrap_or(usize::MAX).checked_sub(1) else {
+            return DeploymentScript::default();
+        };
+        self.deployments.get(index).or(self.deployments.last()).cloned().unwrap_or_default()
+    }
+}
+
+impl DeploymentScript {
+    /// What the deployment's task with this number, counted from 0, does.
+    pub(crate) fn task(&self, number: u32) -> TaskScript {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        self.tasks.get(index).or(self.tasks.last()).cloned().unwrap_or_default()
+    }
+}
+
+/// # Errors
+/// Where in the script, and what is wrong there.
+pub(crate) fn parse(json: &[u8]) -> Result<Script, String> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(json)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn the_last_task_and_the_last_deployment_go_on_for_ever() {
+        let script = parse(
+            br#"{"services": {"dev/api": {"deployments": [
+                {"tasks": [{"fail_to_start": "no"}, {"exit": {"code": 3}}]},
+                {"digest": "sha256:other"}
+            ]}}}"#,
+        )
+        .unwrap();
+        let service = &script.services["dev/api"];
+        assert!(service.deployment(0).tasks.is_empty(), "the seeded deployment is not scripted");
+        assert_eq!(service.deployment(1).task(0).fail_to_start.as_deref(), Some("no"));
+        assert_eq!(service.deployment(1).task(7).exit.unwrap().code, 3);
+        assert_eq!(service.deployment(9).digest.as_deref(), Some("sha256:other"));
+    }
+
+    #[test]
+    fn a_misspelt_member_is_refused_with_its_place() {
+        let error = parse(br#"{"services": {"dev/api": {"deploymnets": []}}}"#).unwrap_err();
+        assert!(error.contains("services.dev/api") && error.contains("deploymnets"), "{error}");
+    }
+}
