@@ -45,25 +45,10 @@ impl Repository {
         if let Some(top) = answer.line() {
             return Ok(Some(Self { top: PathBuf::from(top) }));
         }
-        let words = answer.error.as_str();
-        if words.contains("not a git repository") {
+        if answer.error.contains("not a git repository") {
             return Ok(None);
         }
-        let shown = dir.display();
-        if words.contains("dubious ownership") {
-            let top = dir.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(dir);
-            return Err(Error::new(Exit::Usage, format!("git does not trust the repository around {shown}"))
-                .cause("it belongs to another user")
-                .hint(format!("run `git config --global --add safe.directory {}`", top.display())));
-        }
-        if words.contains("must be run in a work tree") {
-            return Err(Error::new(
-                Exit::Usage,
-                format!("the repository around {shown} is bare: it has no working tree"),
-            )
-            .hint("run shipit in a clone of it"));
-        }
-        Err(answer.into_error("cannot read the repository"))
+        Err(unreadable(dir, answer))
     }
 
     pub(crate) fn top(&self) -> &Path {
@@ -131,6 +116,22 @@ impl Repository {
     }
 }
 
+/// Why git will not read the repository that is there.
+fn unreadable(dir: &Path, answer: Answer) -> Error {
+    let shown = dir.display();
+    if let Some((_, rest)) = answer.error.split_once("dubious ownership in repository at '") {
+        let top = sanitize(rest.split('\'').next().unwrap_or_default()).into_owned();
+        return Error::new(Exit::Usage, format!("git does not trust the repository {top}"))
+            .cause("it belongs to another user than the one that runs shipit")
+            .hint(format!("if you trust it, run `git config --global --add safe.directory {top}`"));
+    }
+    if answer.error.contains("must be run in a work tree") {
+        return Error::new(Exit::Usage, format!("the repository around {shown} is bare: it has no working tree"))
+            .hint("run shipit in a clone of it");
+    }
+    answer.into_error("cannot read the repository")
+}
+
 fn has_dot_git(dir: &Path) -> bool {
     dir.ancestors().any(|folder| folder.join(".git").exists())
 }
@@ -151,7 +152,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use super::{Repository, git};
+    use super::{Answer, Repository, git, unreadable};
     use crate::exit::Exit;
 
     /// Runs git as a user would, whatever is set up for this machine's user.
@@ -267,6 +268,17 @@ mod tests {
         // Otherwise this test would prove nothing: git itself does run it.
         user(&top, &["status"]);
         assert!(trace.exists());
+    }
+
+    /// Only root could make a repository of somebody else's, so git's words are given here.
+    #[test]
+    fn a_repository_of_somebody_else_is_explained() {
+        let words = "fatal: detected dubious ownership in repository at '/work/shop'\nTo add an exception for this \
+                     directory, call:\n\n\tgit config --global --add safe.directory /work/shop\n";
+        let answer = Answer { success: false, output: String::new(), error: words.to_owned() };
+        let error = unreadable(Path::new("/work/shop/api"), answer);
+        assert_eq!(error.message(), "git does not trust the repository /work/shop");
+        assert!(error.hints()[0].ends_with("`git config --global --add safe.directory /work/shop`"));
     }
 
     #[tokio::test]
