@@ -97,7 +97,7 @@ impl Check<'_> {
         }
     }
 
-    fn region_and_account(&mut self, at: &Path, region: Option<&str>, account: Option<&str>) {
+    fn region_and_account(&mut self, at: &[Step], region: Option<&str>, account: Option<&str>) {
         if let Some(region) = region {
             self.grammar(&join(at, "region"), region, grammar::region);
         }
@@ -191,7 +191,7 @@ impl Check<'_> {
         }
     }
 
-    fn patterns(&mut self, at: &Path, patterns: &[String]) {
+    fn patterns(&mut self, at: &[Step], patterns: &[String]) {
         for (index, pattern) in patterns.iter().enumerate() {
             let path = join(at, index);
             if pattern.trim().is_empty() {
@@ -308,8 +308,8 @@ fn circle(manifest: &Manifest, start: &str) -> Option<String> {
     None
 }
 
-fn join(path: &Path, step: impl Into<Step>) -> Path {
-    let mut path = path.clone();
+fn join(path: &[Step], step: impl Into<Step>) -> Path {
+    let mut path = path.to_vec();
     path.push(step.into());
     path
 }

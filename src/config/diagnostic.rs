@@ -1,5 +1,4 @@
-//! What is wrong with the file, shown where it is wrong: the message, file:line:column, the line itself with a caret,
-//! and help.
+//! What is wrong with the file, shown where it is wrong: the message, the place, the line itself with a caret, and help.
 
 use std::ops::Range;
 

@@ -34,7 +34,7 @@ pub(crate) fn load(path: &Path) -> Result<Manifest> {
     })?;
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::new(Exit::Usage, format!("cannot tell where {shown} is")).because(&error))?;
-    manifest.root = absolute.parent().unwrap_or(&absolute).to_owned();
+    absolute.parent().unwrap_or(&absolute).clone_into(&mut manifest.root);
     Ok(manifest)
 }
 
@@ -63,7 +63,7 @@ fn decode_utf8<'b>(bytes: &'b [u8], shown: &str) -> Result<&'b str> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
         let byte = bytes[error.valid_up_to()];
         Error::new(Exit::Usage, format!("{shown}:{line}:{column}: the byte 0x{byte:02x} is not UTF-8"))
@@ -292,14 +292,15 @@ services:
 
     #[test]
     fn many_faults_end_somewhere() {
-        let many: String = (0..9_000).map(|n| format!("k{n}: ~\nj{n}: 1\n")).collect();
+        let lines = |line: fn(usize) -> String| (0..9_000).map(line).collect::<Vec<_>>().concat();
+        let many = lines(|n| format!("k{n}: ~\nj{n}: 1\n"));
         assert_eq!(from_text(&many).unwrap_err().len(), MAX_FAULTS);
-        let many: String = (0..9_000).map(|n| format!("  e{n}: {{}}\n")).collect();
+        let many = lines(|n| format!("  e{n}: {{}}\n"));
         assert_eq!(
             from_text(&format!("version: 1\nenvironments:\n{many}services: {{}}\n")).unwrap_err().len(),
             MAX_FAULTS
         );
-        let many: String = (0..9_000).map(|n| format!("  e{n}: {{ branch: b, after: e{} }}\n", n + 1)).collect();
+        let many = lines(|n| format!("  e{n}: {{ branch: b, after: e{} }}\n", n + 1));
         assert!(!from_text(&format!("version: 1\nenvironments:\n{many}services: {{}}\n")).unwrap_err().is_empty());
     }
 

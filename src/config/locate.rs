@@ -83,15 +83,15 @@ mod tests {
         let text = "a: two words # not this\n\"k\\\"\": 'it''s'\nc: [x, {d: }, 3]\ne: |\n  ${NAME}\nf: {}\n";
         let tree = parse(text).unwrap();
         for (path, of_key, of_value) in [
-            (steps!["a"], "a", "two words"),
-            (steps!["k\""], "\"k\\\"\"", "'it'"),
-            (steps!["c"], "c", "c"),
-            (steps!["c", 0], "x", "x"),
-            (steps!["c", 1, "d"], "d", "d"),
-            (steps!["c", 2], "3", "3"),
-            (steps!["f"], "f", "f"),
-            (steps!["f", "missing"], "f", "f"),
-            (steps!["missing"], "", ""),
+            (steps!["a"].to_vec(), "a", "two words"),
+            (steps!["k\""].to_vec(), "\"k\\\"\"", "'it'"),
+            (steps!["c"].to_vec(), "c", "c"),
+            (steps!["c", 0].to_vec(), "x", "x"),
+            (steps!["c", 1, "d"].to_vec(), "d", "d"),
+            (steps!["c", 2].to_vec(), "3", "3"),
+            (steps!["f"].to_vec(), "f", "f"),
+            (steps!["f", "missing"].to_vec(), "f", "f"),
+            (steps!["missing"].to_vec(), "", ""),
         ] {
             assert_eq!(&text[key(&tree, text, &path)], of_key, "{path:?}");
             assert_eq!(&text[value(&tree, text, &path)], of_value, "{path:?}");

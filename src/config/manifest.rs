@@ -91,6 +91,7 @@ pub(crate) struct EnvironmentAws {
 /// One service: how its image is built, where it is pushed, and which ECS service runs it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a map with `repository`")]
+#[expect(clippy::struct_field_names, reason = "`service` is the word of deploy.yaml and of ECS")]
 pub(crate) struct Service {
     /// The build context, relative to this file. Default: `.`.
     pub(crate) context: Option<String>,

@@ -14,6 +14,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
 use crate::config::diagnostic::Diagnostic;
+use crate::config::positions::Positions;
 use crate::config::tree::{Entry, Node, Value};
 
 /// The deepest level that any key of deploy.yaml has is 5.
@@ -38,10 +39,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Diagnostic> {
 
 struct Reader<'t> {
     text: &'t str,
-    /// Byte offset of every character.
-    chars: Vec<usize>,
-    /// Index of the first character of every line.
-    lines: Vec<usize>,
+    positions: Positions,
     values: Cell<usize>,
     bytes: Cell<usize>,
     /// What a bound was broken by, in our words; the library's error has the position.
@@ -52,18 +50,11 @@ impl<'t> Reader<'t> {
     fn new(text: &'t str) -> Self {
         Self {
             text,
-            chars: text.char_indices().map(|(at, _)| at).collect(),
-            lines: line_starts(text),
+            positions: Positions::of(text),
             values: Cell::new(0),
             bytes: Cell::new(0),
             refusal: RefCell::new(None),
         }
-    }
-
-    /// `line` and `column` are counted from 1, in characters.
-    fn offset(&self, line: usize, column: usize) -> usize {
-        let place = self.lines.get(line - 1).and_then(|start| self.chars.get(start + column - 1));
-        place.copied().unwrap_or(self.text.len())
     }
 
     /// The position that the library put at the end of an error's text; the very first one has none.
@@ -73,7 +64,7 @@ impl<'t> Reader<'t> {
             let (line, column) = place.split_once(" column ")?;
             Some((line.parse().ok().filter(|n| *n > 0)?, column.parse().ok().filter(|n| *n > 0)?))
         }
-        let at = numbers(error).map_or(0, |(line, column)| self.offset(line, column));
+        let at = numbers(error).map_or(0, |(line, column)| self.positions.offset(line, column));
         self.behind_properties(at)
     }
 
@@ -108,7 +99,7 @@ impl<'t> Reader<'t> {
     }
 
     fn fault(&self, error: &serde_yaml::Error) -> Diagnostic {
-        let at = error.location().map_or(0, |place| self.offset(place.line(), place.column()));
+        let at = error.location().map_or(0, |place| self.positions.offset(place.line(), place.column()));
         let line = self.text[..at].rfind('\n').map_or(0, |index| index + 1);
         let words = self.refusal.take().unwrap_or_else(|| without_positions(&error.to_string()));
         let fault = Diagnostic::new(at..at, words);
@@ -133,19 +124,6 @@ fn too_many_brackets(text: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// Index of the first character of every line. libyaml also ends a line at NEL, LS and PS.
-fn line_starts(text: &str) -> Vec<usize> {
-    let mut starts = vec![0];
-    let mut chars = text.chars().enumerate().peekable();
-    while let Some((index, char)) = chars.next() {
-        let crlf = char == '\r' && chars.peek().is_some_and(|(_, next)| *next == '\n');
-        if !crlf && matches!(char, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}') {
-            starts.push(index + 1);
-        }
-    }
-    starts
 }
 
 /// The excerpt shows where; the library's "at line 3 column 4" would say it twice.

@@ -1,19 +1,13 @@
 //! One environment of the manifest with nothing left open: defaults, overrides, `${…}` and secrets are settled here.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-use crate::config::interpolate::Template;
+use crate::config::fill::Filling;
 use crate::config::manifest::Manifest;
 use crate::config::secrets::Secrets;
-use crate::config::settings::{AwsSettings, Setting, Settings};
-use crate::config::specification::{Environment, Platform, Service, Specification};
-use crate::config::tree::describe_path;
-use crate::config::{grammar, suggest};
+use crate::config::settings::{AwsSettings, Settings};
+use crate::config::specification::{Environment, Specification};
+use crate::config::suggest;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::secret::Secret;
 use crate::vars::Vars;
 
 /// What the manifest does not say.
@@ -110,128 +104,188 @@ impl Manifest {
     }
 }
 
-/// Fills in the `${…}` of one service.
-struct Filling<'f> {
-    input: &'f ResolveInput<'f>,
-    service: &'f str,
-    secrets: &'f Secrets<'f>,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
 
-impl Filling<'_> {
-    fn service(&self, root: &Path, settings: &Settings<'_>) -> Result<Service> {
-        let context = clean(&root.join(self.plain_or(settings.context.as_ref(), ".")?));
-        let dockerfile = clean(&context.join(self.plain_or(settings.dockerfile.as_ref(), "Dockerfile")?));
-        let repository = self.named(&settings.repository, grammar::repository)?;
-        let cluster = match &settings.cluster {
-            Some(setting) => self.named(setting, grammar::ecs_name)?,
-            None => self.default_name(self.input.environment, "cluster")?,
+    use super::{ResolveInput, SecretsMode};
+    use crate::config::load::from_text;
+    use crate::config::manifest::Manifest;
+    use crate::config::specification::{Platform, Service, Specification};
+    use crate::error::Result;
+    use crate::exit::Exit;
+    use crate::secret::Secret;
+    use crate::vars::Vars;
+
+    fn manifest(text: &str) -> Manifest {
+        let mut manifest = from_text(text).unwrap_or_else(|faults| panic!("{faults:?}"));
+        manifest.root = PathBuf::from("/work/shop");
+        manifest
+    }
+
+    fn example() -> Manifest {
+        manifest(include_str!("testdata/example.yaml"))
+    }
+
+    /// One service and two environments around these lines.
+    fn with(lines: &str) -> Manifest {
+        manifest(&format!(
+            "version: 1\nenvironments:\n  dev: {{ branch: develop }}\n  prod: {{ branch: main, secret_prefix: '' }}\n\
+             services:\n  api:\n    repository: api\n{lines}"
+        ))
+    }
+
+    const COMPLETE: [(&str, &str); 3] = [
+        ("DEV_DB_HOST", "db.dev"),
+        ("DEV_OPENAI_API_KEY", "key-dev"),
+        ("DEV_OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel"),
+    ];
+
+    fn input<'i>(environment: &'i str, vars: &'i Vars) -> ResolveInput<'i> {
+        ResolveInput {
+            environment,
+            branch: Some("develop"),
+            commit: Some("c0ffee"),
+            services: &[],
+            vars,
+            secrets: SecretsMode::Required,
+        }
+    }
+
+    fn resolve(manifest: &Manifest, environment: &str, vars: &[(&str, &str)]) -> Result<Specification> {
+        manifest.resolve(&input(environment, &vars.iter().copied().collect()))
+    }
+
+    fn api(manifest: &Manifest, environment: &str, vars: &[(&str, &str)]) -> Service {
+        resolve(manifest, environment, vars).unwrap().services.remove(0)
+    }
+
+    fn exposed(values: &BTreeMap<String, Secret>) -> Vec<(&str, &str)> {
+        values.iter().map(|(name, value)| (name.as_str(), value.expose())).collect()
+    }
+
+    #[test]
+    fn the_example_leaves_nothing_open() {
+        let specification = resolve(&example(), "dev", &COMPLETE).unwrap();
+        assert_eq!((specification.project.as_str(), &*specification.root), ("storefront", Path::new("/work/shop")));
+        let environment = &specification.environment;
+        assert_eq!((environment.branch.as_str(), environment.approval), ("develop", false));
+        assert_eq!(environment.region.as_deref(), Some("ap-south-1"));
+        assert_eq!(environment.account.as_deref(), Some("123456789012"));
+        assert_eq!((environment.role.as_deref(), environment.restore_latest), (None, true));
+        let api = &specification.services[0];
+        assert_eq!(api.context, Path::new("/work/shop"));
+        assert_eq!(api.dockerfile, Path::new("/work/shop/Dockerfile"));
+        assert_eq!((api.target.as_deref(), api.platform), (Some("runtime"), Platform::LinuxAmd64));
+        assert_eq!((api.repository.as_str(), api.cluster.as_str()), ("api-dev", "dev"));
+        assert_eq!((api.service.as_str(), api.container.as_deref()), ("api", Some("api")));
+        assert_eq!(exposed(&api.build_args), [("DB_HOST", "db.dev"), ("LOG_LEVEL", "info")]);
+        assert_eq!(exposed(&api.build_secrets), [("OPENAI_API_KEY", "key-dev")]);
+        assert_eq!(api.readable_secrets, ["DB_HOST"]);
+        assert_eq!(specification.secrets.len(), 3);
+        assert!(!format!("{specification:?}").contains("db.dev"));
+    }
+
+    #[test]
+    fn an_environment_overrides_key_by_key() {
+        let vars = [("PROD_DB_HOST", "db"), ("PROD_OPENAI_API_KEY", "k"), ("PROD_OTEL_EXPORTER_OTLP_ENDPOINT", "o")];
+        let specification = resolve(&example(), "prod", &vars).unwrap();
+        let environment = &specification.environment;
+        assert_eq!((environment.after.as_deref(), environment.approval), (Some("sandbox"), true));
+        assert_eq!(environment.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(environment.role.as_deref(), Some("arn:aws:iam::210987654321:role/deploy"));
+        assert_eq!((&*specification.services[0].repository, &*specification.services[0].cluster), ("api", "prod"));
+    }
+
+    #[test]
+    fn maps_merge_and_lists_replace() {
+        let manifest = with(
+            "    secrets: [A, B]\n    build_secrets: [A]\n    build_args: { X: base, Y: base }\n    platform: linux/arm64\n    \
+             environments:\n      prod:\n        secrets: [B]\n        build_secrets: []\n        build_args: { Y: own, Z: \"${B}\" }\n        \
+             context: sub/./dir\n",
+        );
+        let dev = api(&manifest, "dev", &[("DEV_A", "a"), ("DEV_B", "b")]);
+        assert_eq!(exposed(&dev.build_args), [("X", "base"), ("Y", "base")]);
+        assert_eq!((dev.secrets.len(), dev.build_secrets.len()), (2, 1));
+        let prod = api(&manifest, "prod", &[("B", "bare")]);
+        assert_eq!(exposed(&prod.build_args), [("X", "base"), ("Y", "own"), ("Z", "bare")]);
+        assert_eq!((prod.secrets, prod.build_secrets.len()), (vec!["B".to_owned()], 0));
+        assert_eq!((prod.platform, &*prod.context), (Platform::LinuxArm64, Path::new("/work/shop/sub/dir")));
+        assert_eq!(prod.dockerfile, Path::new("/work/shop/sub/dir/Dockerfile"));
+    }
+
+    #[test]
+    fn all_missing_secrets_are_named_at_once_and_no_value_is() {
+        let vars = [("DEV_DB_HOST", " "), ("DB_HOST", "hunter2"), ("PROD_OPENAI_API_KEY", "hunter2")];
+        let error = resolve(&example(), "dev", &vars).unwrap_err();
+        assert_eq!(error.exit(), Exit::Secret);
+        assert_eq!(
+            error.message(),
+            "3 secrets are missing or empty in environment `dev`: DB_HOST → DEV_DB_HOST, OPENAI_API_KEY → \
+             DEV_OPENAI_API_KEY, OTEL_EXPORTER_OTLP_ENDPOINT → DEV_OTEL_EXPORTER_OTLP_ENDPOINT"
+        );
+        assert!(error.hints()[0].contains("`DEV_DB_HOST`, `DEV_OPENAI_API_KEY` and"), "{:?}", error.hints());
+        assert!(error.hints()[1].starts_with("`DB_HOST` without `DEV_` is set but not read"), "{:?}", error.hints());
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn values_are_optional_where_nobody_needs_them() {
+        let manifest = example();
+        let vars = [("DEV_OPENAI_API_KEY", "k")].into_iter().collect();
+        let specification =
+            manifest.resolve(&ResolveInput { secrets: SecretsMode::Optional, ..input("dev", &vars) }).unwrap();
+        let api = &specification.services[0];
+        assert_eq!(exposed(&api.build_args), [("LOG_LEVEL", "info")]);
+        assert_eq!(exposed(&api.build_secrets), [("OPENAI_API_KEY", "k")]);
+        assert_eq!((api.secrets.len(), api.readable_secrets.len()), (3, 1));
+        assert_eq!(exposed(&specification.secrets), [("OPENAI_API_KEY", "k")]);
+    }
+
+    #[test]
+    fn commit_and_branch_are_needed_only_where_they_are_used() {
+        let using = with("    build_args: { COMMIT: \"${commit}\", AT: \"${env}/${service}/${branch}\" }\n");
+        let vars = Vars::default();
+        let known = using.resolve(&input("dev", &vars)).unwrap();
+        assert_eq!(exposed(&known.services[0].build_args), [("AT", "dev/api/develop"), ("COMMIT", "c0ffee")]);
+        let error = using.resolve(&ResolveInput { commit: None, ..input("dev", &vars) }).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        assert_eq!(error.message(), "deploy.yaml, services.api.build_args.COMMIT: `${commit}` is not known here");
+        let not_using = with("");
+        assert!(not_using.resolve(&ResolveInput { commit: None, branch: None, ..input("dev", &vars) }).is_ok());
+    }
+
+    #[test]
+    fn services_are_chosen_by_name_in_the_order_of_the_file() {
+        let manifest = with("  web: { repository: web, secrets: [ONLY_WEB] }\n  zip: { repository: zip }\n");
+        let vars = Vars::default();
+        let chosen = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let specification = manifest.resolve(&ResolveInput { services: &names, ..input("dev", &vars) })?;
+            Ok::<_, crate::error::Error>(specification.services.into_iter().map(|s| s.name).collect::<Vec<_>>())
         };
-        let service = match &settings.service {
-            Some(setting) => self.named(setting, grammar::ecs_name)?,
-            None => self.default_name(self.service, "service")?,
-        };
-        let container =
-            settings.container.as_ref().map(|setting| self.named(setting, grammar::ecs_name)).transpose()?;
-        let (build_args, readable_secrets) = self.build_args(settings)?;
-        Ok(Service {
-            name: self.service.to_owned(),
-            context,
-            dockerfile,
-            target: settings.target.as_ref().map(|setting| self.plain(setting)).transpose()?,
-            platform: settings.platform.unwrap_or(Platform::LinuxAmd64),
-            build_args,
-            build_secrets: settings
-                .build_secrets
-                .value
-                .iter()
-                .filter_map(|name| Some((name.clone(), self.secrets.get(name)?.clone())))
-                .collect(),
-            secrets: settings.secrets.value.to_vec(),
-            readable_secrets,
-            repository,
-            cluster,
-            service,
-            container,
-        })
+        // The secret of a service that was not asked for is nobody's concern.
+        assert_eq!(chosen(&["zip", "api", "zip"]).unwrap(), ["api", "zip"]);
+        assert_eq!(chosen(&[]).unwrap_err().exit(), Exit::Secret);
+        let error = chosen(&["wbe"]).unwrap_err();
+        assert_eq!((error.exit(), error.hints()[0].as_str()), (Exit::Usage, "did you mean `web`?"));
     }
 
-    /// The arguments, and the secrets that they make readable. An argument whose secret has no value is left out, which
-    /// happens under `SecretsMode::Optional` only.
-    fn build_args(&self, settings: &Settings<'_>) -> Result<(BTreeMap<String, Secret>, Vec<String>)> {
-        let mut filled = BTreeMap::new();
-        let mut used = Vec::new();
-        for (name, setting) in &settings.build_args {
-            let template = template(setting)?;
-            let secrets: Vec<&str> =
-                template.names().filter(|name| settings.secrets.value.iter().any(|secret| secret == name)).collect();
-            used.extend(secrets.iter().copied());
-            if secrets.iter().any(|secret| self.secrets.get(secret).is_none()) {
-                continue;
-            }
-            let value = |name: &str| {
-                self.built_in(name).or_else(|| self.secrets.get(name).map(|secret| Cow::from(secret.expose())))
-            };
-            let value = template.fill(value).map_err(|name| unknown(setting, name))?;
-            filled.insert((*name).to_owned(), Secret::new(value));
-        }
-        let readable = settings.secrets.value.iter().filter(|name| used.contains(&name.as_str()));
-        Ok((filled, readable.cloned().collect()))
+    #[test]
+    fn what_only_now_turns_out_wrong_is_refused() {
+        let vars = Vars::default();
+        let manifest = with("    cluster: \"c-${branch}\"\n");
+        let error = manifest.resolve(&ResolveInput { branch: Some("a/b"), ..input("dev", &vars) }).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        assert!(error.message().starts_with("deploy.yaml, services.api.cluster: `c-a/b` is no ECS name"), "{error}");
+        let error = manifest.resolve(&input("dve", &vars)).unwrap_err();
+        assert_eq!((error.exit(), error.hints()[0].as_str()), (Exit::Usage, "did you mean `dev`?"));
     }
 
-    fn built_in(&self, name: &str) -> Option<Cow<'_, str>> {
-        match name {
-            "env" => Some(self.input.environment.into()),
-            "service" => Some(self.service.into()),
-            "branch" => self.input.branch.map(Cow::from),
-            "commit" => self.input.commit.map(Cow::from),
-            _ => None,
-        }
+    #[test]
+    fn the_project_is_the_folder_unless_it_is_named() {
+        assert_eq!(with("").project(), "shop");
+        assert_eq!(example().project(), "storefront");
     }
-
-    fn plain(&self, setting: &Setting<&str>) -> Result<String> {
-        template(setting)?.fill(|name| self.built_in(name)).map_err(|name| unknown(setting, name))
-    }
-
-    fn plain_or(&self, setting: Option<&Setting<&str>>, default: &str) -> Result<String> {
-        setting.map_or_else(|| Ok(default.to_owned()), |setting| self.plain(setting))
-    }
-
-    /// The file was checked, but not with this branch and this commit.
-    fn named(&self, setting: &Setting<&str>, rule: fn(&str) -> Result<(), &'static str>) -> Result<String> {
-        let value = self.plain(setting)?;
-        match rule(&value) {
-            Ok(()) => Ok(value),
-            Err(wrong) => Err(wrong_value(setting, &format!("`{value}` {wrong}"))),
-        }
-    }
-
-    /// A key may have a dot, an ECS name may not.
-    fn default_name(&self, key: &str, what: &str) -> Result<String> {
-        grammar::ecs_name(key).map(|()| key.to_owned()).map_err(|wrong| {
-            Error::new(Exit::Usage, format!("service `{}`: the default `{what}`, `{key}`, {wrong}", self.service))
-                .hint(format!("write `{what}` in deploy.yaml"))
-        })
-    }
-}
-
-fn template<'s>(setting: &Setting<&'s str>) -> Result<Template<'s>> {
-    Template::parse(setting.value).map_err(|malformed| wrong_value(setting, malformed.message))
-}
-
-fn wrong_value(setting: &Setting<&str>, what: &str) -> Error {
-    Error::new(Exit::Usage, format!("deploy.yaml, {}: {what}", describe_path(&setting.path)))
-}
-
-fn unknown(setting: &Setting<&str>, name: &str) -> Error {
-    let error = wrong_value(setting, &format!("`${{{name}}}` is not known here"));
-    match name {
-        "commit" => error.hint("run shipit in a git checkout with at least one commit, or in a pipeline"),
-        "branch" => error.hint("say which branch it is with `--branch`"),
-        _ => error,
-    }
-}
-
-/// Without `.` steps. `..` stays: behind a symbolic link it means something else than its text does.
-fn clean(path: &Path) -> PathBuf {
-    path.components().collect()
 }

@@ -3,7 +3,7 @@
 
 use crate::config::manifest::{Manifest, Override, Service};
 use crate::config::specification::Platform;
-use crate::config::tree::{Path, steps};
+use crate::config::tree::{Path, Step, steps};
 
 /// A value and the way to it in the file.
 #[derive(Clone, Debug)]
@@ -34,17 +34,17 @@ impl<'m> Settings<'m> {
         let there = || steps!["services", name, "environments", environment];
         let text = |key: &str, default: &'m Option<String>, pick: fn(&'m Override) -> &'m Option<String>| {
             if let Some(value) = own.and_then(|own| pick(own).as_deref()) {
-                return Some(Setting { value, path: join(there(), key) });
+                return Some(Setting { value, path: join(&there(), key) });
             }
-            default.as_deref().map(|value| Setting { value, path: join(base(), key) })
+            default.as_deref().map(|value| Setting { value, path: join(&base(), key) })
         };
         let list = |key: &str, default: &'m [String], own: Option<&'m [String]>| match own {
-            Some(value) => Setting { value, path: join(there(), key) },
-            None => Setting { value: default, path: join(base(), key) },
+            Some(value) => Setting { value, path: join(&there(), key) },
+            None => Setting { value: default, path: join(&base(), key) },
         };
         let repository = match own.and_then(|own| own.repository.as_deref()) {
-            Some(value) => Setting { value, path: join(there(), "repository") },
-            None => Setting { value: service.repository.as_str(), path: join(base(), "repository") },
+            Some(value) => Setting { value, path: join(&there(), "repository") },
+            None => Setting { value: service.repository.as_str(), path: join(&base(), "repository") },
         };
         Self {
             context: text("context", &service.context, |own| &own.context),
@@ -52,7 +52,7 @@ impl<'m> Settings<'m> {
             target: text("target", &service.target, |own| &own.target),
             platform: own.and_then(|own| own.platform).or(service.platform),
             secrets: list("secrets", &service.secrets, own.and_then(|own| own.secrets.as_deref())),
-            build_args: build_args(service, own, &join(base(), "build_args"), &join(there(), "build_args")),
+            build_args: build_args(service, own, &join(&base(), "build_args"), &join(&there(), "build_args")),
             build_secrets: list(
                 "build_secrets",
                 &service.build_secrets,
@@ -75,22 +75,23 @@ impl<'m> Settings<'m> {
 fn build_args<'m>(
     service: &'m Service,
     own: Option<&'m Override>,
-    base: &Path,
-    there: &Path,
+    base: &[Step],
+    there: &[Step],
 ) -> Vec<(&'m str, Setting<&'m str>)> {
     let mut merged: Vec<(&str, Setting<&str>)> = Vec::new();
     for (name, value) in &service.build_args {
         if own.is_none_or(|own| !own.build_args.contains_key(name)) {
-            merged.push((name, Setting { value, path: join(base.clone(), name) }));
+            merged.push((name, Setting { value, path: join(base, name) }));
         }
     }
     for (name, value) in own.into_iter().flat_map(|own| &own.build_args) {
-        merged.push((name, Setting { value, path: join(there.clone(), name) }));
+        merged.push((name, Setting { value, path: join(there, name) }));
     }
     merged
 }
 
-fn join(mut path: Path, key: &str) -> Path {
+fn join(path: &[Step], key: &str) -> Path {
+    let mut path = path.to_vec();
     path.push(key.into());
     path
 }

@@ -42,6 +42,7 @@ pub(crate) struct Environment {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "`service` is the word of deploy.yaml and of ECS")]
 pub(crate) struct Service {
     /// The key under `services`.
     pub(crate) name: String,

@@ -61,7 +61,7 @@ pub(super) type Path = Vec<Step>;
 
 /// `steps!["environments", name, "branch"]`
 macro_rules! steps {
-    ($($step:expr),* $(,)?) => { vec![$($crate::config::tree::Step::from($step)),*] };
+    ($($step:expr),* $(,)?) => { [$($crate::config::tree::Step::from($step)),*] };
 }
 pub(super) use steps;
 
@@ -72,7 +72,7 @@ pub(super) fn describe_path(path: &[Step]) -> String {
         match step {
             Step::Key(key) if text.is_empty() => text.push_str(key),
             Step::Key(key) => text.extend([".", key]),
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Index(index) => text.extend(["[", index.to_string().as_str(), "]"]),
         }
     }
     text
