@@ -18,13 +18,21 @@ struct Parts {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
+    excerpt: Vec<String>,
     rendered: bool,
 }
 
 impl Error {
     /// `message` is a lowercase fragment or sentence without a final period.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { exit, message: message.into(), causes: Vec::new(), hints: Vec::new(), rendered: false }))
+        Self(Box::new(Parts {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            excerpt: Vec::new(),
+            rendered: false,
+        }))
     }
 
     /// A message that is already laid out (an excerpt of deploy.yaml with carets) and is printed as it is.
@@ -60,6 +68,12 @@ impl Error {
         self
     }
 
+    /// The last lines of what failed, to be shown beneath the error; they are no part of `line`.
+    pub(crate) fn excerpt(mut self, lines: Vec<String>) -> Self {
+        self.0.excerpt = lines;
+        self
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit
     }
@@ -74,6 +88,11 @@ impl Error {
 
     pub(crate) fn hints(&self) -> &[String] {
         &self.0.hints
+    }
+
+    /// The lines given to `excerpt`, oldest first.
+    pub(crate) fn shown_excerpt(&self) -> &[String] {
+        &self.0.excerpt
     }
 
     /// Whether the message is laid out already and takes no `error:` prefix.

@@ -19,12 +19,7 @@ pub(crate) fn follow(root: &Path, paths: &[String]) -> io::Result<Option<Vec<Str
     Ok(without_nested(resolved.into_iter()))
 }
 
-fn resolve(
-    root: &Path,
-    path: &str,
-    resolved: &mut BTreeSet<String>,
-    pending: &mut Vec<String>,
-) -> io::Result<()> {
+fn resolve(root: &Path, path: &str, resolved: &mut BTreeSet<String>, pending: &mut Vec<String>) -> io::Result<()> {
     let mut current = String::from(".");
     let mut rest = path;
     loop {

@@ -8,4 +8,5 @@ mod walk;
 
 pub(crate) use filter::Filter;
 pub(crate) use follow::follow;
+pub(crate) use stat::has_content;
 pub(crate) use walk::{WalkError, walk};

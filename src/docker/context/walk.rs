@@ -43,8 +43,7 @@ pub(crate) fn walk(root: &Path, filter: &Filter, mut visit: impl FnMut(Stat) -> 
         }
         let shown = name.to_string_lossy();
         let path = if directory.path.is_empty() { shown.into_owned() } else { format!("{}/{shown}", directory.path) };
-        let (decision, above) =
-            filter.decide(&path, kind.is_dir(), &directory.above).map_err(WalkError::Pattern)?;
+        let (decision, above) = filter.decide(&path, kind.is_dir(), &directory.above).map_err(WalkError::Pattern)?;
         if decision == Decision::Prune || (decision == Decision::Skip && !kind.is_dir()) {
             continue;
         }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Matcher, clean, locate, parse};
 use super::pattern::{Translation, translate};
+use super::{Matcher, clean, locate, parse};
 use crate::docker::context::{Filter, follow, walk};
 
 fn list<T: DeserializeOwned>(name: &str, count: usize) -> Vec<T> {
