@@ -9,6 +9,8 @@ mod context_store;
 mod credentials;
 mod endpoint;
 mod engine;
+#[cfg(test)]
+mod engine_tests;
 mod http;
 mod ignore;
 mod image;
