@@ -18,6 +18,7 @@ struct Parts {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
+    excerpt: Vec<String>,
     rendered: bool,
     transient: bool,
 }
@@ -30,8 +31,13 @@ impl Error {
             message: message.into(),
             causes: Vec::new(),
             hints: Vec::new(),
+<<<<<<< HEAD
             rendered: false,
             transient: false,
+=======
+            excerpt: Vec::new(),
+            rendered: false,
+>>>>>>> docker
         }))
     }
 
@@ -68,6 +74,7 @@ impl Error {
         self
     }
 
+<<<<<<< HEAD
     /// Marks what may well work when it is tried again: throttling, a time-out, a 5xx.
     pub(crate) fn transient(mut self) -> Self {
         self.0.transient = true;
@@ -83,6 +90,14 @@ impl Error {
         self.0.transient
     }
 
+=======
+    /// The last lines of what failed, to be shown beneath the error; they are no part of `line`.
+    pub(crate) fn excerpt(mut self, lines: Vec<String>) -> Self {
+        self.0.excerpt = lines;
+        self
+    }
+
+>>>>>>> docker
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit
     }
@@ -97,6 +112,11 @@ impl Error {
 
     pub(crate) fn hints(&self) -> &[String] {
         &self.0.hints
+    }
+
+    /// The lines given to `excerpt`, oldest first.
+    pub(crate) fn shown_excerpt(&self) -> &[String] {
+        &self.0.excerpt
     }
 
     /// Whether the message is laid out already and takes no `error:` prefix.

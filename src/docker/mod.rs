@@ -1,1 +1,26 @@
-//! TODO
+//! The Docker Engine: finding it, building with its BuildKit, looking into images, and pushing them. No docker CLI is
+//! needed, and nothing is written to the user's Docker configuration.
+
+mod build;
+mod config_file;
+mod connector;
+mod context;
+mod context_store;
+mod credentials;
+mod endpoint;
+mod engine;
+#[cfg(test)]
+mod engine_tests;
+mod http;
+mod ignore;
+mod image;
+mod push;
+mod reference;
+mod session;
+mod tls;
+
+pub(crate) use build::{BuildRequest, Built};
+pub(crate) use credentials::RegistryAuth;
+pub(crate) use engine::{Engine, EngineFacts};
+pub(crate) use image::Image;
+pub(crate) use push::Pushed;

@@ -1,0 +1,147 @@
+//! Images in the engine: looking into one, tagging, and reading one out as a tar.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, future};
+use http::Method;
+use http_body_util::{BodyDataStream, BodyExt};
+use serde::Deserialize;
+
+use super::engine::Engine;
+use super::http::{Query, RequestError, chain, empty, path_element};
+use super::reference::split_tag;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// What an image says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    /// `sha256:…`
+    pub(crate) id: String,
+    /// In Go's words: `amd64`.
+    pub(crate) architecture: String,
+    pub(crate) os: String,
+    /// `v8`; empty for most.
+    pub(crate) variant: String,
+    /// `NAME=value`
+    pub(crate) env: Vec<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The command and the comment of each layer, newest first.
+    pub(crate) history: Vec<String>,
+    pub(crate) entrypoint: Vec<String>,
+    pub(crate) command: Vec<String>,
+    /// Bytes, unpacked.
+    pub(crate) size: u64,
+}
+
+impl Engine {
+    /// Looks into an image that the engine has.
+    pub(crate) async fn inspect(&self, reference: &str) -> Result<Image> {
+        let doing = |error: RequestError| error.during(Exit::Build, format!("cannot look into the image {reference}"));
+        let path = format!("/images/{}", path_element(reference));
+        let answer: InspectAnswer = self.client.get(&format!("{path}/json"), "").await.map_err(doing)?;
+        let layers: Vec<Layer> = self.client.get(&format!("{path}/history"), "").await.map_err(doing)?;
+        let config = answer.config.unwrap_or_default();
+        Ok(Image {
+            id: answer.id,
+            architecture: answer.architecture,
+            os: answer.os,
+            variant: answer.variant,
+            env: config.env.unwrap_or_default(),
+            labels: config.labels.unwrap_or_default(),
+            history: layers
+                .into_iter()
+                .flat_map(|layer| [layer.created_by, layer.comment])
+                .filter(|text| !text.is_empty())
+                .collect(),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            command: config.cmd.unwrap_or_default(),
+            size: answer.size,
+        })
+    }
+
+    /// Gives an image a further name, `repository:tag`.
+    pub(crate) async fn tag(&self, image: &str, repository: &str, tag: &str) -> Result<()> {
+        let query = Query::default().with("repo", repository).with("tag", tag).into_string();
+        let path = format!("/images/{}/tag", path_element(image));
+        let request = self.client.request(Method::POST, &path, &query).body(empty());
+        self.client
+            .ask(request)
+            .await
+            .map_err(|error| error.during(Exit::Build, format!("cannot tag {image} as {repository}:{tag}")))?;
+        Ok(())
+    }
+
+    /// Takes a name away from an image. Its layers stay as long as another name holds them; a name that is not there is
+    /// no error.
+    pub(crate) async fn untag(&self, reference: &str) -> Result<()> {
+        let (repository, tag) = split_tag(reference);
+        let path = format!("/images/{}:{}", path_element(repository), path_element(tag));
+        let request = self.client.request(Method::DELETE, &path, "noprune=1").body(empty());
+        match self.client.ask(request).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => Err(error.during(Exit::Build, format!("cannot take the tag {reference} away"))),
+        }
+    }
+
+    /// The image as the tar of `docker save`, in pieces as they come: for a registry that the engine cannot reach.
+    pub(crate) async fn export(&self, image: &str) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
+        let path = format!("/images/{}/get", path_element(image));
+        let request = self.client.request(Method::GET, &path, "").body(empty());
+        let response =
+            self.client.ask(request).await.map_err(|error| {
+                error.during(Exit::Build, format!("cannot read the image {image} out of the engine"))
+            })?;
+        // A failure after the first byte ends the tar early: whoever reads it finds it incomplete.
+        let data =
+            BodyDataStream::new(response.into_body().map_err(|error| io::Error::other(chain(&error).join(": "))));
+        Ok(data.filter(|piece| future::ready(!matches!(piece, Ok(bytes) if bytes.is_empty()))))
+    }
+}
+
+impl Image {
+    /// An error unless the image is for this architecture (Go's word) of Linux.
+    pub(crate) fn require_architecture(&self, architecture: &str) -> Result<()> {
+        if self.os == "linux" && self.architecture == architecture {
+            return Ok(());
+        }
+        let what = format!("the image was built for {}/{}, not for linux/{architecture}", self.os, self.architecture);
+        Err(Error::new(Exit::Gate, what).hint(
+            "take a base image that exists for that platform, and no `--platform` in its FROM line that says otherwise",
+        ))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectAnswer {
+    id: String,
+    architecture: String,
+    os: String,
+    #[serde(default)]
+    variant: String,
+    #[serde(default)]
+    size: u64,
+    config: Option<ConfigAnswer>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct ConfigAnswer {
+    env: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Layer {
+    #[serde(default)]
+    created_by: String,
+    #[serde(default)]
+    comment: String,
+}

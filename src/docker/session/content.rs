@@ -1,0 +1,79 @@
+//! The contents of the files that the engine asked for, by the number of their stat. Read in pieces and sent with
+//! backpressure: memory does not grow with the size of a file or of the context.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, PoisonError};
+
+use bollard_buildkit_proto::fsutil::types::packet::PacketType;
+use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
+
+use super::filesync::{Outgoing, packet_of, unreadable};
+use super::transfer::Transfer;
+use crate::docker::context::has_content;
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// Bytes of one DATA packet.
+const PIECE: u64 = 64 * 1024;
+
+/// The paths that were announced, in the order of their stats; `None` for what has no content or was asked for already.
+#[derive(Default)]
+pub(super) struct Announced(Mutex<Vec<Option<File>>>);
+
+/// Path beneath the root, and size in bytes as it was announced.
+type File = (Box<str>, u64);
+
+impl Announced {
+    pub(super) fn add(&self, stat: &Stat) {
+        let file =
+            has_content(stat.mode).then(|| (stat.path.as_str().into(), u64::try_from(stat.size).unwrap_or_default()));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+    }
+
+    fn take(&self, id: u32) -> Option<File> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(usize::try_from(id).ok()?)?.take()
+    }
+}
+
+/// Sends every file whose number comes out of `requested`, until no more can come or the engine has hung up.
+pub(super) fn send_contents(
+    root: &Path,
+    announced: &Announced,
+    requested: &Mutex<Receiver<u32>>,
+    outgoing: &Outgoing,
+    transfer: &Transfer,
+) -> Result<(), Error> {
+    loop {
+        let next = requested.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(id) = next else { return Ok(()) };
+        let (path, size) = announced.take(id).ok_or_else(|| {
+            Error::new(Exit::Build, format!("the engine asked for entry {id} of the context, which holds no such file"))
+        })?;
+        if !send_file(&root.join(&*path), id, size, outgoing, transfer)? {
+            return Ok(());
+        }
+    }
+}
+
+/// `false` when the engine has hung up.
+fn send_file(path: &Path, id: u32, size: u64, outgoing: &Outgoing, transfer: &Transfer) -> Result<bool, Error> {
+    // An image with an empty file in place of one that just vanished would be wrong without a word, so this is an
+    // error, unlike in other builders. A file that grows is sent up to the size that was announced.
+    let mut rest = fs::File::open(path).map_err(|error| unreadable(path, &error))?.take(size);
+    loop {
+        let mut data = Vec::with_capacity(usize::try_from(PIECE.min(rest.limit())).unwrap_or_default());
+        rest.by_ref().take(PIECE).read_to_end(&mut data).map_err(|error| unreadable(path, &error))?;
+        let (count, is_last) = (data.len(), data.is_empty());
+        let packet = Packet { id, data, ..packet_of(PacketType::PacketData) };
+        if outgoing.blocking_send(Ok(packet)).is_err() {
+            return Ok(false);
+        }
+        transfer.sent(u64::from(is_last), count);
+        if is_last {
+            return Ok(true);
+        }
+    }
+}
