@@ -70,7 +70,14 @@ pub(crate) struct Outcome {
     pub(crate) url: Option<String>,
     pub(crate) reason: Option<String>,
     pub(crate) hint: Option<String>,
+    #[serde(serialize_with = "tenths")]
     pub(crate) seconds: f64,
+}
+
+/// More digits than a person reads would only differ from run to run.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn tenths<S: serde::Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((seconds * 10.0).round() / 10.0)
 }
 
 impl Outcome {

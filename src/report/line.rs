@@ -93,6 +93,7 @@ impl Line {
         for (tone, part) in self.parts {
             for word in words(&part) {
                 if column > hang && column + word.trim_end().width() > width {
+                    lines.last_mut().into_iter().for_each(Self::trim_end);
                     lines.push(Self::new().plain(" ".repeat(hang)));
                     column = hang;
                 }
@@ -106,6 +107,12 @@ impl Line {
             }
         }
         lines
+    }
+
+    fn trim_end(&mut self) {
+        if let Some((_, text)) = self.parts.last_mut() {
+            text.truncate(text.trim_end().len());
+        }
     }
 }
 
@@ -130,7 +137,7 @@ mod tests {
     use super::*;
 
     fn texts(line: Line, width: usize) -> Vec<String> {
-        line.wrapped(width).iter().map(|line| line.styled(false).trim_end().to_owned()).collect()
+        line.wrapped(width).iter().map(|line| line.styled(false)).collect()
     }
 
     #[test]

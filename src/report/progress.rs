@@ -10,7 +10,7 @@ use super::words;
 use crate::event::{Event, Kind, LayerState, RolloutCounts, Stage, StepState};
 
 /// How many of a step's last lines are kept in case it fails.
-const TAIL: usize = 12;
+const TAIL: usize = 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Run {

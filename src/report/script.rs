@@ -35,7 +35,7 @@ pub(super) fn deployed(service: &str) -> Outcome {
         url: Some("http://127.0.0.1:32768".to_owned()),
         reason: None,
         hint: None,
-        seconds: 12.3,
+        seconds: 12.345,
     }
 }
 

@@ -20,7 +20,9 @@ pub(super) fn print(out: &Out, run: &Run, now: Timestamp, exit: Exit, environmen
     let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.exit_code != Exit::Success).collect();
     for outcome in &failed {
         out.blank(To::Talk);
-        for line in failure(outcome, run.of(&outcome.service)) {
+        // The log of the only service that was built has just been told.
+        let progress = run.of(&outcome.service).filter(|_| outcomes.len() > 1);
+        for line in failure(outcome, progress) {
             out.line(To::Talk, &line);
         }
     }
@@ -91,7 +93,7 @@ fn failure(outcome: &Outcome, progress: Option<&Progress>) -> Vec<Line> {
         // The reason may hold the end of the log already.
         let told = step.tail.back().is_some_and(|last| reason.contains(last.trim()));
         if !told {
-            lines.extend(step.tail.iter().map(|text| Line::new().dim("  │ ").plain(text.clone())));
+            lines.extend(step.tail.iter().map(|text| Line::new().dim("  │ ").plain(text.clone()).hanging(4)));
         }
     }
     if let Some(hint) = &outcome.hint {
@@ -119,7 +121,7 @@ fn sentence(run: &Run, now: Timestamp, exit: Exit, environment: Option<&str>, ou
         let line = Line::new().toned(Tone::Bad, "failed");
         let code = format!(" (exit code {}, {took})", exit.code());
         return match outcomes {
-            [only] => line.plain(format!(": {}{} is {}{code}", only.service, place("in"), only.verdict)),
+            [only] => line.plain(format!(": {}{}: {}{code}", only.service, place("in"), only.verdict)),
             _ => line.plain(format!(
                 ": {} of {}{}: {}{code}",
                 bad.len(),
@@ -190,26 +192,43 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_build_shows_the_end_of_its_log_and_the_hint() {
-        let text = ended(&script::failed_build(), None);
-        assert!(
-            text.starts_with("! \n! ✗ api: build-failed\n!   the build failed at `RUN cargo build`: exit code 101\n"),
-            "{text}"
+    fn a_failed_build_ends_in_its_reason_and_hint() {
+        assert_eq!(
+            ended(&script::failed_build(), None),
+            "! \n\
+             ! ✗ api: build-failed\n\
+             !   the build failed at `RUN cargo build`: exit code 101\n\
+             ! \n\
+             !   hint: run `docker build` on the same folder to see the whole log\n\
+             ! \n\
+             SERVICE  VERDICT       REVISION      DIGEST   TIME\n\
+             api      build-failed  1a2b3c4d5e6f  -       5.9 s\n\
+             \n\
+             failed: api in dev: build-failed (exit code 5, 5.9 s)\n"
         );
+    }
+
+    /// The events with a second service, which went well.
+    fn beside_another(mut events: Vec<Event>, reason: Option<&str>) -> Vec<Event> {
+        if let Some(Event { kind: Kind::Finished { services, .. }, .. }) = events.last_mut() {
+            services[0].reason = reason.map(str::to_owned).or(services[0].reason.take());
+            services.push(script::deployed("worker"));
+        }
+        events
+    }
+
+    #[test]
+    fn among_several_services_the_log_of_the_failed_step_is_repeated() {
+        let text = ended(&beside_another(script::failed_build(), None), None);
         assert!(text.contains("!   │ error: could not compile"), "{text}");
-        assert!(text.contains("! \n!   hint: run `docker build` on the same folder"), "{text}");
-        assert!(text.ends_with("\n\nfailed: api in dev is build-failed (exit code 5, 5.9 s)\n"), "{text}");
         assert!(text.lines().count() <= 24, "it fits on one screen");
     }
 
     #[test]
     fn a_log_that_the_reason_holds_is_not_told_twice() {
-        let mut events = script::failed_build();
-        if let Some(Event { kind: Kind::Finished { services, .. }, .. }) = events.last_mut() {
-            services[0].reason =
-                Some("failed\nerror: could not compile `api` (bin \"api\") due to 1 previous error".to_owned());
-        }
-        assert_eq!(ended(&events, None).matches("could not compile").count(), 1);
+        let reason = "failed\nerror: could not compile `api` (bin \"api\") due to 1 previous error";
+        let text = ended(&beside_another(script::failed_build(), Some(reason)), None);
+        assert_eq!(text.matches("could not compile").count(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::line::{Line, Tone};
-use super::out::Out;
+use super::out::{Out, To};
 use super::progress::{self, Run};
 use super::{live, plan, story, summary, words};
 use crate::event::{Event, Kind, StepState};
@@ -26,6 +26,8 @@ pub(super) struct Terminal {
     lanes: IndexMap<String, Lane>,
     /// Columns that the longest service's name takes.
     name_width: usize,
+    /// Whether the run is about one service.
+    alone: bool,
     /// The last state told of each failed step, by service and id.
     told: HashMap<(String, String), StepState>,
 }
@@ -47,6 +49,7 @@ impl Terminal {
             bars,
             lanes: IndexMap::new(),
             name_width: 0,
+            alone: false,
             told: HashMap::new(),
         }
     }
@@ -60,6 +63,7 @@ impl Terminal {
         match &event.kind {
             Kind::Started { services, .. } => {
                 self.name_width = services.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+                self.alone = services.len() == 1;
                 for line in story::started(&event.kind) {
                     self.stay(&line);
                 }
@@ -89,6 +93,8 @@ impl Terminal {
                 self.finish_lane(&service);
                 let (tone, sign) = match outcome.verdict {
                     verdict if verdict.is_good() => return,
+                    // The summary that follows at once says it.
+                    _ if self.alone => return,
                     Verdict::Skipped => (Tone::Dim, "-"),
                     _ => (Tone::Bad, "✗"),
                 };
@@ -109,6 +115,10 @@ impl Terminal {
 
     /// Prints a line above the live ones, for good.
     fn stay(&self, line: &Line) {
+        // With nothing live, indicatif would leave the cursor at the end of what it printed.
+        if self.lanes.is_empty() {
+            return self.out.line(To::Talk, line);
+        }
         for text in self.out.painted_lines(line) {
             // The only failure is a terminal that is gone; the deploy goes on.
             let _ = self.bars.println(text);
@@ -121,7 +131,7 @@ impl Terminal {
             return;
         }
         for line in &step.tail {
-            self.stay(&Line::new().dim("  │ ").plain(line.clone()));
+            self.stay(&Line::new().dim("  │ ").plain(line.clone()).hanging(4));
         }
     }
 
