@@ -31,13 +31,9 @@ impl Error {
             message: message.into(),
             causes: Vec::new(),
             hints: Vec::new(),
-<<<<<<< HEAD
-            rendered: false,
-            transient: false,
-=======
             excerpt: Vec::new(),
             rendered: false,
->>>>>>> docker
+            transient: false,
         }))
     }
 
@@ -74,7 +70,6 @@ impl Error {
         self
     }
 
-<<<<<<< HEAD
     /// Marks what may well work when it is tried again: throttling, a time-out, a 5xx.
     pub(crate) fn transient(mut self) -> Self {
         self.0.transient = true;
@@ -90,14 +85,12 @@ impl Error {
         self.0.transient
     }
 
-=======
     /// The last lines of what failed, to be shown beneath the error; they are no part of `line`.
     pub(crate) fn excerpt(mut self, lines: Vec<String>) -> Self {
         self.0.excerpt = lines;
         self
     }
 
->>>>>>> docker
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit
     }

@@ -47,9 +47,9 @@ pub(crate) async fn resolve(wanted: Wanted, vars: &Vars) -> Result<Resolved> {
     };
     let request = TargetRequest { env: wanted.environment, branch: wanted.branch, any_branch: wanted.any_branch };
     let target = target::choose(&manifest, &request, ci.as_ref(), head.as_ref())?;
-    let findings = target::gate(&manifest, &target, &request).err().iter().map(Finding::from).collect();
+    let findings = target::gate(&target).err().iter().map(Finding::from).collect();
     let dirty = match &repository {
-        Some(repository) => repository.is_dirty().await?,
+        Some(repository) => !repository.uncommitted(&[]).await?.is_empty(),
         None => false,
     };
     let revision = revision(head.as_ref(), ci.as_ref(), dirty)?;

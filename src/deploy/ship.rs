@@ -107,17 +107,18 @@ impl<'a> Ship<'a> {
         let _turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await?;
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
+        let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
         let request = BuildRequest {
-            context: self.service.context.clone(),
-            dockerfile: self.service.dockerfile.clone(),
-            target: self.service.target.clone(),
+            context: &self.service.context,
+            dockerfile: &self.service.dockerfile,
+            target: self.service.target.as_deref(),
             platform: self.service.platform,
-            build_args: self.service.build_args.clone(),
-            build_secrets: self.service.build_secrets.clone(),
-            labels: [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into(),
-            tags: Vec::new(),
+            build_args: &self.service.build_args,
+            build_secrets: &self.service.build_secrets,
+            labels: &labels,
+            tags: &[],
             no_cache: false,
-            registry_auth: Vec::new(),
+            registry_auth: &[],
         };
         let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
         let seconds = began.elapsed().as_secs_f64();

@@ -56,6 +56,12 @@ pub(crate) struct EngineFacts {
     pub(crate) on_this_host: bool,
 }
 
+impl std::fmt::Display for EngineFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}/{} at {}", self.version, self.os, self.arch, self.address)
+    }
+}
+
 impl Engine {
     /// Finds an engine as the docker CLI would. What the user chose must answer; without a choice, the first of the
     /// usual sockets that answers is taken. The error lists all that was tried.
