@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
 
-mod image;
+mod leak;
 mod ship;
 
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{Deploy, image};
+use super::{Deploy, leak};
 use crate::aws::ecr::{self, Login};
 use crate::aws::ecs::{self, Tag};
 use crate::config::specification::Service;
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::plan::ServicePlan;
+use crate::registry::{Destination, push_export};
 use crate::rollout::decision::Ending;
 use crate::rollout::failure::Failure;
 use crate::rollout::restore::restore_latest;
@@ -129,8 +130,8 @@ impl<'a> Ship<'a> {
     async fn inspect(&self, image: &str) -> Result<()> {
         self.events.stage(Stage::Inspect);
         let image = self.unless_cancelled(self.deploy.engine.inspect(image)).await?;
-        image::check_architecture(&image, self.service)?;
-        image::check_leaks(&image, self.service, &self.deploy.specification.secrets)
+        image.require_architecture(self.service.platform.architecture())?;
+        leak::check(&image, self.service, &self.deploy.specification.secrets)
     }
 
     /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
@@ -164,9 +165,31 @@ impl<'a> Ship<'a> {
         };
         let engine = self.deploy.engine;
         self.unless_cancelled(engine.tag(image, &repository, tag)).await?;
-        let pushed = engine.push(&reference, &auth, self.events, self.deploy.cancel).await?;
-        self.events.emit(Kind::TagPushed { reference, digest: pushed.digest.clone() });
-        Ok(pushed.digest)
+        let digest = if self.engine_pushes(&auth).await? {
+            engine.push(&reference, &auth, self.events, self.deploy.cancel).await?.digest
+        } else {
+            let destination = Destination {
+                host: &login.host,
+                repository: &self.service.repository,
+                tag,
+                username: &login.username,
+                password: &login.password,
+            };
+            let exported = self.unless_cancelled(engine.export(&reference)).await?;
+            self.unless_cancelled(push_export(exported, &destination, self.events)).await?
+        };
+        self.events.emit(Kind::TagPushed { reference, digest: digest.clone() });
+        Ok(digest)
+    }
+
+    /// A registry on this machine's loopback may be out of an engine's reach: Docker Desktop's runs in a virtual
+    /// machine. Then the image is exported and sent from here.
+    async fn engine_pushes(&self, auth: &RegistryAuth) -> Result<bool> {
+        if !is_loopback(&auth.host) || self.unless_cancelled(self.deploy.engine.can_reach(&auth.host, auth)).await? {
+            return Ok(true);
+        }
+        self.events.note(format!("the engine does not reach {}: the image is exported and sent from here", auth.host));
+        Ok(false)
     }
 
     /// Before anything that others see is moved: is the service still as it was when the plan was made?
@@ -335,6 +358,12 @@ impl<'a> Ship<'a> {
         self.deploy.cancel.cancelled().await;
         tokio::time::sleep(LAST_ANSWER).await;
     }
+}
+
+/// Whether `HOST[:PORT]` names this machine's loopback.
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn interrupted() -> Error {

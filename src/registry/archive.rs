@@ -54,11 +54,12 @@ struct RootFs {
     diff_ids: Vec<String>,
 }
 
-pub(super) async fn spool(mut export: impl Stream<Item = Result<Bytes>> + Unpin) -> Result<Archive> {
+pub(super) async fn spool(mut export: impl Stream<Item = std::io::Result<Bytes>> + Unpin) -> Result<Archive> {
     let broken = |error: std::io::Error| failed("the exported image could not be kept on disk", &error);
     let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(broken)?);
     while let Some(bytes) = export.next().await {
-        file.write_all(&bytes?).await.map_err(broken)?;
+        let bytes = bytes.map_err(|error| failed("the engine broke the export of the image off", &error))?;
+        file.write_all(&bytes).await.map_err(broken)?;
     }
     file.flush().await.map_err(broken)?;
     let file = file.into_std().await;

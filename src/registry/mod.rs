@@ -27,7 +27,7 @@ pub(crate) struct Destination<'a> {
 /// Sends the exported image and returns the manifest's digest. The export goes through an unnamed file, so memory
 /// stays bounded and nothing is left behind.
 pub(crate) async fn push_export(
-    export: impl Stream<Item = Result<Bytes>> + Unpin,
+    export: impl Stream<Item = std::io::Result<Bytes>> + Unpin,
     destination: &Destination<'_>,
     events: &Events,
 ) -> Result<String> {

@@ -1,5 +1,5 @@
-//! What a built image must be before it is pushed: of the right architecture, and without a secret in plain sight.
-//! Pure judgements over `docker inspect` and `docker history`.
+//! The leak gate: a built image is pushed only when no secret is in plain sight in it. A pure judgement over what
+//! `docker inspect` and `docker history` say; the files of the layers are not looked into.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,9 @@ use crate::secret::Secret;
 const SHORTEST: usize = 6;
 
 /// # Errors
-/// The image is for another platform than was asked for ([`Exit::Gate`]).
-pub(crate) fn check_architecture(image: &Image, service: &Service) -> Result<()> {
-    let wanted = service.platform.architecture();
-    if image.os == "linux" && image.architecture == wanted {
-        return Ok(());
-    }
-    Err(Error::new(Exit::Gate, format!("the image is {}/{}, not {}", image.os, image.architecture, service.platform))
-        .hint("its base image has no such platform, or FROM names another: see the Dockerfile's FROM lines"))
-}
-
-/// # Errors
 /// A secret's value is in the image's config, history or labels ([`Exit::Gate`]): named with its places, never shown.
 /// A secret that `build_args` names is meant to be readable, and is not looked for.
-pub(crate) fn check_leaks(image: &Image, service: &Service, secrets: &BTreeMap<String, Secret>) -> Result<()> {
+pub(crate) fn check(image: &Image, service: &Service, secrets: &BTreeMap<String, Secret>) -> Result<()> {
     let mut found = Vec::new();
     for (name, secret) in secrets {
         let value = secret.expose();
@@ -40,7 +29,8 @@ pub(crate) fn check_leaks(image: &Image, service: &Service, secrets: &BTreeMap<S
             .iter()
             .find(|text| holds(text))
             .map(|text| format!("environment variable `{}`", text.split('=').next().unwrap_or_default()));
-        let command = image.command.iter().any(holds).then(|| "entrypoint or command".to_owned());
+        let command =
+            image.entrypoint.iter().chain(&image.command).any(holds).then(|| "entrypoint or command".to_owned());
         let history = image.history.iter().any(holds).then(|| "history".to_owned());
         for place in [config, labels, command, history].into_iter().flatten() {
             found.push(format!("{name} in its {place}"));
