@@ -182,6 +182,16 @@ pub(crate) enum Message {
     Flush(oneshot::Sender<()>),
 }
 
+#[cfg(test)]
+impl Message {
+    pub(crate) fn into_kind(self) -> Kind {
+        match self {
+            Self::Event(event) => event.kind,
+            Self::Flush(_) => panic!("nobody asked whether all is printed"),
+        }
+    }
+}
+
 /// Where events go. Cloneable and cheap; a handle may be bound to one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Events {

@@ -157,7 +157,7 @@ fn code_7_without_credentials() {
 #[test]
 fn code_8_a_crash_loop_is_told_at_once_and_latest_goes_back() {
     let script = r#"{"speed": 5, "services": {"dev/api": {"deployments": [
-        {}, {"tasks": [{"exit": {"after_ms": 100, "code": 3}}]}]}}}"#;
+        {}, {"tasks": [{"healthy_after_ms": 60000, "exit": {"after_ms": 500, "code": 3}}]}]}}}"#;
     let (project, aws) = deploying(script);
     let first = project.shipit(&["deploy", "--output", "json"]).exits(0).finished();
     let good = first["services"][0]["digest"].as_str().expect("a digest").to_owned();
@@ -171,13 +171,21 @@ fn code_8_a_crash_loop_is_told_at_once_and_latest_goes_back() {
     assert_eq!(aws.calls("UpdateService").len(), 2);
 }
 
+/// Without a health check ECS can call a deployment complete while its tasks start and crash in turn.
+#[test]
+fn code_8_a_task_between_its_start_and_its_crash_proves_nothing() {
+    let script = r#"{"services": {"dev/api": {"deployments": [{"tasks": [{"exit": {"after_ms": 300, "code": 3}}]}]}}}"#;
+    let (project, _aws) = deploying(script);
+    project.shipit(&["deploy"]).exits(8).says("rollout-failed").says("exit code 3");
+}
+
 #[test]
 fn code_8_a_rollback_by_the_breaker_is_never_called_deployed() {
     for new_id in [false, true] {
         let script = format!(
             r#"{{"speed": 20, "services": {{"dev/api": {{
                 "breaker": {{"enable": true, "rollback": true, "new_id": {new_id}}},
-                "deployments": [{{}}, {{"tasks": [{{"exit": {{"after_ms": 100, "code": 1}}}}]}}]}}}}}}"#
+                "deployments": [{{}}, {{"tasks": [{{"healthy_after_ms": 60000, "exit": {{"after_ms": 500, "code": 1}}}}]}}]}}}}}}"#
         );
         let (project, aws) = deploying(&script);
         project.shipit(&["deploy"]).exits(0);

@@ -132,6 +132,10 @@ impl Progress {
             Kind::BuildFinished { seconds, .. } => self.build_seconds = Some(*seconds),
             Kind::PushLayer { id, state, current, total } => {
                 let layer = self.layers.entry(id.clone()).or_insert(Layer { state: *state, current: 0, total: 0 });
+                // The second tag finds every layer there: those that this run has pushed stay new.
+                if layer.state == LayerState::Pushed {
+                    return;
+                }
                 layer.state = *state;
                 layer.total = layer.total.max(*total);
                 layer.current = if *state == LayerState::Pushed { layer.total } else { *current };

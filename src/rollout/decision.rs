@@ -117,15 +117,14 @@ impl Decision {
                 None => Progress::Waiting,
             };
         }
-        if is_complete(mine, service) {
-            return Progress::Completed;
-        }
+        let complete = is_complete(mine, service);
         let same = alike(failures);
         let looping = same >= CRASH_LOOP_WHILE_RUNNING || (same >= CRASH_LOOP && mine.running == 0);
-        if self.fail_fast && looping {
+        // Tasks that live for a moment can make ECS call it complete between two crashes.
+        if self.fail_fast && looping && (!complete || mine.running < mine.desired) {
             return Progress::Ended(Ending::CrashLoop { failures: same });
         }
-        Progress::Waiting
+        if complete { Progress::Completed } else { Progress::Waiting }
     }
 
     /// My deployment is not in the answer: not yet, or not any more.
@@ -315,6 +314,19 @@ mod tests {
         let running = service(vec![running]);
         assert_eq!(decision.observe(Some(&running), &crash(2), at), Progress::Waiting);
         assert_eq!(decision.observe(Some(&running), &crash(3), at), ended(Ending::CrashLoop { failures: 3 }));
+    }
+
+    #[test]
+    fn a_crash_loop_is_one_although_ecs_calls_it_complete_between_two_crashes() {
+        let mut done = mine(RolloutState::Completed);
+        done.running = 1;
+        let mut decision = Decision::new("mine", Duration::from_secs(600), true);
+        let at = Duration::from_secs(5);
+        let told = decision.observe(Some(&service(vec![done.clone()])), &crash(3), at);
+        assert_eq!(told, ended(Ending::CrashLoop { failures: 3 }));
+        // Two failures on the way to two healthy tasks are none.
+        done.running = 2;
+        assert_eq!(decision.observe(Some(&service(vec![done])), &crash(2), at), Progress::Completed);
     }
 
     #[test]

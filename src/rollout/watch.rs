@@ -75,6 +75,8 @@ struct Watch<'a> {
     told_events: BTreeSet<String>,
     told_counts: Option<(RolloutCounts, String)>,
     proving: bool,
+    /// The tasks by which it could have been called proven at the last look.
+    proven_by: Option<BTreeSet<String>>,
 }
 
 impl<'a> Watch<'a> {
@@ -90,6 +92,7 @@ impl<'a> Watch<'a> {
             told_events: BTreeSet::new(),
             told_counts: None,
             proving: false,
+            proven_by: None,
         }
     }
 
@@ -143,13 +146,25 @@ impl<'a> Watch<'a> {
         let watched = self.watched;
         let tasks = ecs::list_tasks(self.clients, &watched.cluster, &watched.service, Desired::Running).await?;
         match prove(&tasks, &watched.deployment, &watched.container, &watched.digests, service.desired) {
-            Proof::Proven { tasks: count } => Ok(Some(End::Proven { tasks: count, url: url(&tasks, watched) })),
+            Proof::Proven { tasks: count } if self.is_settled(&tasks).await? => {
+                Ok(Some(End::Proven { tasks: count, url: url(&tasks, watched) }))
+            }
             Proof::Refuted { reason } => Ok(Some(End::NotProven { reason })),
             Proof::Waiting { reason } if self.decision.is_over(self.began.elapsed()) => {
                 Ok(Some(End::NotProven { reason: format!("ECS calls the rollout complete, but {reason}") }))
             }
-            Proof::Waiting { .. } => Ok(None),
+            Proof::Proven { .. } | Proof::Waiting { .. } => Ok(None),
         }
+    }
+
+    /// Where tasks of my deployment have failed, those that run now must still be there at the next look: otherwise a
+    /// task between its start and its crash would prove it.
+    async fn is_settled(&mut self, tasks: &[Task]) -> Result<bool> {
+        self.collect_failures().await?;
+        let now: BTreeSet<String> = tasks.iter().map(|task| task.id.clone()).collect();
+        let settled = self.failures.is_empty() || self.proven_by.as_ref() == Some(&now);
+        self.proven_by = Some(now);
+        Ok(settled)
     }
 
     fn failed(&mut self, ending: Ending) -> End {

@@ -167,8 +167,8 @@ mod tests {
         apply(vec![], vec![log("a", "o\n"), log("a", &many), log("a", "no end")]);
         apply(vec![vertex("b", 1, 3, "context canceled"), vertex("a", 1, 4, "exit code: 1")], vec![]);
         let mut told = Vec::new();
-        while let Ok(event) = received.try_recv() {
-            told.push(match event.kind {
+        while let Ok(message) = received.try_recv() {
+            told.push(match message.into_kind() {
                 Kind::BuildStep { id, state, seconds, .. } => format!("{id} {state:?} {seconds:?}"),
                 Kind::BuildLog { line, .. } => line,
                 other => panic!("{other:?}"),

@@ -15,7 +15,7 @@ use crate::config::specification::Platform;
 use crate::docker::http::{Query, full};
 use crate::docker::{BuildRequest, Engine};
 use crate::error::Error;
-use crate::event::{Event, Events, Kind};
+use crate::event::{Events, Kind, Message};
 use crate::secret::Secret;
 use crate::vars::Vars;
 
@@ -125,8 +125,8 @@ impl Told {
     }
 }
 
-pub(super) fn kinds(mut received: UnboundedReceiver<Event>) -> Vec<Kind> {
-    std::iter::from_fn(|| received.try_recv().ok()).map(|event| event.kind).collect()
+pub(super) fn kinds(mut received: UnboundedReceiver<Message>) -> Vec<Kind> {
+    std::iter::from_fn(|| received.try_recv().ok()).map(Message::into_kind).collect()
 }
 
 /// A text that no earlier build can have cached.

@@ -151,8 +151,8 @@ async fn an_interrupted_push_puts_no_manifest() {
     let cancel = CancellationToken::new();
     let stopper = cancel.clone();
     tokio::spawn(async move {
-        while let Some(event) = received.recv().await {
-            if matches!(event.kind, Kind::PushLayer { state: LayerState::Pushing, .. }) {
+        while let Some(message) = received.recv().await {
+            if matches!(message.into_kind(), Kind::PushLayer { state: LayerState::Pushing, .. }) {
                 stopper.cancel();
             }
         }
