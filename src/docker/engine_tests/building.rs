@@ -28,10 +28,11 @@ async fn an_image_is_built_as_it_was_asked_for() {
     bench.target = Some("wanted".into());
     bench.build_args.insert("GREETING".into(), Secret::new("hello there"));
     bench.labels.insert("org.example.label".into(), "a b".into());
-    bench.steps(
+    bench.steps(&format!(
         "FROM shipit-engine-test/base:1 AS wanted\nARG GREETING\nENV GREETING=$GREETING\nCOPY [\"a file\", \"/a\"]\n\
-         RUN cat /a; echo \" $GREETING\"\nENTRYPOINT [\"/bin/sh\"]\nCMD [\"-c\", \"x\"]\nFROM wanted AS other\nRUN false",
-    );
+         RUN cat /a; echo \" $GREETING\"; : {}\nENTRYPOINT [\"/bin/sh\"]\nCMD [\"-c\", \"x\"]\nFROM wanted AS other\nRUN false",
+        unique()
+    ));
     let told = bench.build().await;
     let id = told.result.as_ref().unwrap();
     assert!(told.lines().contains(&"content hello there".to_owned()), "{:?}", told.lines());
@@ -77,7 +78,7 @@ async fn an_unchanged_context_sends_nothing_and_one_change_sends_one_file() {
     }
     let first = bench.build().await;
     first.result.as_ref().unwrap();
-    assert_eq!(first.sent().0, 201, "200 files and the Dockerfile");
+    assert_eq!(first.sent().0, 202, "200 files, and the Dockerfile both for itself and in the context");
     let second = bench.build().await;
     second.result.as_ref().unwrap();
     assert_eq!(second.sent(), (0, 0));

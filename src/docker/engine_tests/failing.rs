@@ -11,15 +11,14 @@ use crate::secret::Secret;
 async fn a_failing_step_is_named_with_its_code_and_its_last_lines() {
     let mut bench = Bench::new("failing").await;
     bench.build_args.insert("PASSWORD".into(), Secret::new("hunter2"));
-    bench.steps(&format!("ARG PASSWORD\nRUN echo {}; seq 1 30; echo oops >&2; exit 42", unique()));
+    bench.steps(&format!("ARG PASSWORD\nRUN echo {}; seq 1 30; exit 42", unique()));
     let told = bench.build().await;
     let error = told.error();
     assert_eq!(error.exit(), Exit::Build);
     assert!(error.message().starts_with("the build failed at `[2/2] RUN echo"), "{error:?}");
     assert!(error.message().ends_with("with exit code 42"), "{error:?}");
     let last = error.shown_excerpt();
-    assert_eq!(last.len(), 20, "{last:?}");
-    assert!(last.contains(&"30".to_owned()) && last.contains(&"oops".to_owned()), "{last:?}");
+    assert_eq!((last.len(), last[0].as_str(), last[19].as_str()), (20, "11", "30"), "{last:?}");
     assert!(!format!("{error:?} {:?}", told.kinds).contains("hunter2"));
 }
 
