@@ -114,6 +114,11 @@ impl Shared {
     pub(crate) fn pace(&self) -> Pace {
         let speed = i64::from(self.speed());
         let pace = Pace::default();
-        Pace { retry: pace.retry / speed, retry_at_most: pace.retry_at_most / speed, ..pace }
+        Pace {
+            retry: pace.retry / speed,
+            retry_at_most: pace.retry_at_most / speed,
+            linger: pace.linger / speed,
+            ..pace
+        }
     }
 }

@@ -254,7 +254,10 @@ pub(crate) fn stop(
 fn forget(service: &mut Service, now: Millis, pace: Pace) {
     let with_tasks: Vec<String> =
         service.tasks.iter().filter(|task| task.exists()).map(|task| task.deployment.clone()).collect();
-    service.deployments.retain(|deployment| deployment.primary || with_tasks.contains(&deployment.id));
+    service.deployments.retain(|deployment| {
+        let lingers = deployment.rollout == Rollout::Failed && now - deployment.updated_at < pace.linger;
+        deployment.primary || lingers || with_tasks.contains(&deployment.id)
+    });
     service.tasks.retain(|task| task.stopped_at.is_none_or(|at| now - at < pace.remember_stopped));
 }
 
