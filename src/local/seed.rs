@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::clock::{self, Millis};
-use super::ecs::model::{Configuration, Controller, Health, Rollout, ServiceStatus, Task, TaskStatus};
-use super::ecs::model::{Container, Service};
+use super::ecs::model::{
+    Configuration, Container, Controller, Ending, Health, Rollback, Rollout, Service, ServiceStatus, Task, TaskStatus,
+};
 use super::ecs::{self, task_definition};
 use super::ids;
 use super::options::{Options, SeedService};
@@ -72,7 +73,7 @@ fn sow_service(state: &mut State, options: &Options, seed: &SeedService, now: Mi
     });
     let definition = task_definition::register(holdings, &input, now)?.arn;
     let mut service = ecs::new_service(&place, &seed.cluster, &seed.service, seed.desired, now);
-    service.configuration = Configuration { breaker: true, rollback: true, ..Configuration::default() };
+    service.configuration = Configuration { breaker: true, rollback: Rollback::SameId, ..Configuration::default() };
     ecs::begin(&mut service, &definition, now);
     rest(&mut service, now);
     if let Some(cluster) = holdings.clusters.get_mut(&seed.cluster) {
@@ -89,7 +90,7 @@ fn rest(service: &mut Service, now: Millis) {
         deployment.waiting = true;
     }
     for record in &mut service.history {
-        "SUCCESSFUL".clone_into(&mut record.status);
+        record.ending = Ending::Successful;
         record.finished_at = Some(now);
     }
 }
@@ -136,8 +137,11 @@ fn apply(service: &mut Service, script: &ServiceScript, place: &Place, now: Mill
     let configuration = &mut service.configuration;
     if let Some(breaker) = script.breaker {
         configuration.breaker = breaker.enable;
-        configuration.rollback = breaker.rollback;
-        configuration.rollback_with_new_id = breaker.new_id;
+        configuration.rollback = match (breaker.rollback, breaker.new_id) {
+            (false, _) => Rollback::Off,
+            (true, false) => Rollback::SameId,
+            (true, true) => Rollback::NewId,
+        };
     }
     configuration.early_success = script.early_success.unwrap_or(configuration.early_success);
     configuration.minimum_healthy_percent =
@@ -159,17 +163,12 @@ fn run_from_the_start(service: &mut Service, digest: &str, place: &Place, now: M
         primary.waiting = false;
         primary.resolved.insert(container.clone(), digest.to_owned());
         let id = ids::task();
-        adopted.push(Adopted {
-            task: id.clone(),
-            containers: vec![(container.clone(), true)],
-            was_running: true,
-            was_ready: true,
-        });
+        adopted.push(Adopted { task: id.clone(), containers: vec![(container.clone(), true)] });
         service.tasks.push(Task {
             arn: place.arn("ecs", &format!("task/{}/{id}", service.cluster)),
             id,
             deployment: primary.id.clone(),
-            task_definition: primary.task_definition.clone(),
+            definition: primary.task_definition.clone(),
             status: TaskStatus::Running,
             wanted: true,
             health: Health::Healthy,
