@@ -51,7 +51,7 @@ pub(crate) fn advance(service: &mut Service, catalog: Catalog<'_>, now: Millis, 
     forget(service, now, pace);
     if service.status == ServiceStatus::Active {
         complete(service, now);
-    } else if !service.tasks.iter().any(Task::exists) {
+    } else if service.desired == 0 && !service.tasks.iter().any(Task::exists) {
         service.status = ServiceStatus::Inactive;
         service.deployments.clear();
     }
