@@ -42,7 +42,7 @@ fn streams(holdings: &Holdings) -> Vec<Stream> {
     let mut streams = Vec::new();
     for service in holdings.clusters.values().flat_map(|cluster| cluster.services.values()) {
         for task in service.tasks.iter().filter(|task| task.started_at.is_some() || task.stopped_at.is_some()) {
-            let Ok(definition) = super::ecs::task_definition::find(holdings, &task.task_definition) else { continue };
+            let Ok(definition) = super::ecs::task_definition::find(holdings, &task.definition) else { continue };
             for container in Input(&definition.document).list("containerDefinitions").iter().map(Input) {
                 let Some(options) = container
                     .member("logConfiguration")

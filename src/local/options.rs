@@ -57,12 +57,14 @@ pub(crate) struct Pace {
     /// The wait before the task after a first failure; it doubles with each further one.
     pub(crate) retry: Millis,
     pub(crate) retry_at_most: Millis,
+    /// How long a failed deployment is still listed after it was given up, so that whoever polls can see it.
+    pub(crate) linger: Millis,
     /// How long stopped tasks can be described. ECS: about an hour.
     pub(crate) remember_stopped: Millis,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { retry: 500, retry_at_most: 15_000, remember_stopped: 3_600_000 }
+        Self { retry: 500, retry_at_most: 15_000, linger: 1500, remember_stopped: 3_600_000 }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn run(
             runtime::carry_out(&shared, order);
         }
         // A full disk is reported by whoever needs the state next; the stand-in goes on from memory.
-        let _ = shared.save().await;
+        let _ = shared.save();
     }
 }
 

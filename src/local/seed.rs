@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::clock::{self, Millis};
-use super::ecs::model::{Configuration, Controller, Health, Rollout, ServiceStatus, Task, TaskStatus};
-use super::ecs::model::{Container, Service};
+use super::ecs::model::{
+    Configuration, Container, Controller, Ending, Health, Rollback, Rollout, Service, ServiceStatus, Task, TaskStatus,
+};
+use super::ecs::task_definition::ContainerDefinition;
 use super::ecs::{self, task_definition};
 use super::ids;
 use super::options::{Options, SeedService};
@@ -15,7 +17,7 @@ use super::place::Place;
 use super::runtime::{self, Adopted};
 use super::script::{Script, ServiceScript};
 use super::shared::{Shared, lock};
-use super::state::{Repository, State, Tags};
+use super::state::{Holdings, Repository, State, Tags, TaskDefinition};
 use super::wire::fault::Answered;
 
 /// Seconds that a seeded container has to end by itself. ECS gives 30; nobody should wait that long on a laptop.
@@ -72,7 +74,7 @@ fn sow_service(state: &mut State, options: &Options, seed: &SeedService, now: Mi
     });
     let definition = task_definition::register(holdings, &input, now)?.arn;
     let mut service = ecs::new_service(&place, &seed.cluster, &seed.service, seed.desired, now);
-    service.configuration = Configuration { breaker: true, rollback: true, ..Configuration::default() };
+    service.configuration = Configuration { breaker: true, rollback: Rollback::SameId, ..Configuration::default() };
     ecs::begin(&mut service, &definition, now);
     rest(&mut service, now);
     if let Some(cluster) = holdings.clusters.get_mut(&seed.cluster) {
@@ -89,7 +91,7 @@ fn rest(service: &mut Service, now: Millis) {
         deployment.waiting = true;
     }
     for record in &mut service.history {
-        "SUCCESSFUL".clone_into(&mut record.status);
+        record.ending = Ending::Successful;
         record.finished_at = Some(now);
     }
 }
@@ -101,8 +103,8 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
     let now = clock::now();
     let mut adopted = Vec::new();
     shared.write(|state| {
-        for holdings in state.holdings.values_mut() {
-            for cluster in holdings.clusters.values_mut() {
+        for Holdings { place, clusters, task_definitions, .. } in state.holdings.values_mut() {
+            for cluster in clusters.values_mut() {
                 let name = cluster.name.clone();
                 cluster.services.retain(|service, _| {
                     let script = services.get(&format!("{name}/{service}"));
@@ -110,7 +112,12 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
                 });
                 for service in cluster.services.values_mut() {
                     if let Some(script) = services.get(&format!("{name}/{}", service.name)) {
-                        apply(service, script, &holdings.place, now, &mut adopted);
+                        let definition = task_definition::find_in(task_definitions, place, &service.task_definition);
+                        let containers = definition.map(TaskDefinition::containers).unwrap_or_default();
+                        apply(service, script);
+                        if let Some(digest) = script.running.as_ref().filter(|_| service.tasks.is_empty()) {
+                            adopted.extend(run_from_the_start(service, digest, &containers, place, now));
+                        }
                     }
                 }
             }
@@ -121,7 +128,7 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
     }
 }
 
-fn apply(service: &mut Service, script: &ServiceScript, place: &Place, now: Millis, adopted: &mut Vec<Adopted>) {
+fn apply(service: &mut Service, script: &ServiceScript) {
     match script.status.as_deref() {
         Some("DRAINING") => service.status = ServiceStatus::Draining,
         Some("INACTIVE") => service.status = ServiceStatus::Inactive,
@@ -136,40 +143,48 @@ fn apply(service: &mut Service, script: &ServiceScript, place: &Place, now: Mill
     let configuration = &mut service.configuration;
     if let Some(breaker) = script.breaker {
         configuration.breaker = breaker.enable;
-        configuration.rollback = breaker.rollback;
-        configuration.rollback_with_new_id = breaker.new_id;
+        configuration.rollback = match (breaker.rollback, breaker.new_id) {
+            (false, _) => Rollback::Off,
+            (true, false) => Rollback::SameId,
+            (true, true) => Rollback::NewId,
+        };
     }
     configuration.early_success = script.early_success.unwrap_or(configuration.early_success);
     configuration.minimum_healthy_percent =
         script.minimum_healthy_percent.unwrap_or(configuration.minimum_healthy_percent);
     configuration.maximum_percent = script.maximum_percent.unwrap_or(configuration.maximum_percent);
     service.desired = script.desired.unwrap_or(service.desired);
-    if let Some(digest) = &script.running
-        && service.tasks.is_empty()
-    {
-        run_from_the_start(service, digest, place, now, adopted);
-    }
 }
 
 /// Tasks that ran before anybody looked.
-fn run_from_the_start(service: &mut Service, digest: &str, place: &Place, now: Millis, adopted: &mut Vec<Adopted>) {
-    let container = service.name.clone();
+fn run_from_the_start(
+    service: &mut Service,
+    digest: &str,
+    containers: &[ContainerDefinition],
+    place: &Place,
+    now: Millis,
+) -> Vec<Adopted> {
+    let mut adopted = Vec::new();
+    let Some(primary) = service.deployments.iter_mut().find(|deployment| deployment.primary) else { return adopted };
+    primary.waiting = false;
+    primary.resolved = containers.iter().map(|each| (each.name.clone(), digest.to_owned())).collect();
     for _ in 0..service.desired {
-        let Some(primary) = service.deployments.iter_mut().find(|deployment| deployment.primary) else { return };
-        primary.waiting = false;
-        primary.resolved.insert(container.clone(), digest.to_owned());
         let id = ids::task();
         adopted.push(Adopted {
             task: id.clone(),
-            containers: vec![(container.clone(), true)],
-            was_running: true,
-            was_ready: true,
+            containers: containers.iter().map(|each| (each.name.clone(), each.essential)).collect(),
         });
+        let container = |each: &ContainerDefinition| Container {
+            name: each.name.clone(),
+            image: each.image.clone(),
+            digest: Some(digest.to_owned()),
+            ..Container::default()
+        };
         service.tasks.push(Task {
             arn: place.arn("ecs", &format!("task/{}/{id}", service.cluster)),
             id,
             deployment: primary.id.clone(),
-            task_definition: primary.task_definition.clone(),
+            definition: primary.task_definition.clone(),
             status: TaskStatus::Running,
             wanted: true,
             health: Health::Healthy,
@@ -180,12 +195,9 @@ fn run_from_the_start(service: &mut Service, digest: &str, place: &Place, now: M
             stopped_at: None,
             stop_code: None,
             stopped_reason: None,
-            containers: vec![Container {
-                name: container.clone(),
-                digest: Some(digest.to_owned()),
-                ..Container::default()
-            }],
+            containers: containers.iter().map(container).collect(),
         });
     }
     ecs::settle(service, now);
+    adopted
 }

@@ -86,12 +86,12 @@ impl Shared {
     }
 
     /// Writes the state to disk if it was changed since the last time.
-    pub(crate) async fn save(&self) -> std::io::Result<()> {
+    pub(crate) fn save(&self) -> std::io::Result<()> {
         if !self.unsaved.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         let json = self.read(serde_json::to_vec)?;
-        tokio::task::block_in_place(|| self.store.save(&json)).inspect_err(|_| {
+        self.store.save(&json).inspect_err(|_| {
             self.unsaved.store(true, Ordering::Release);
         })
     }
@@ -114,6 +114,11 @@ impl Shared {
     pub(crate) fn pace(&self) -> Pace {
         let speed = i64::from(self.speed());
         let pace = Pace::default();
-        Pace { retry: pace.retry / speed, retry_at_most: pace.retry_at_most / speed, ..pace }
+        Pace {
+            retry: pace.retry / speed,
+            retry_at_most: pace.retry_at_most / speed,
+            linger: pace.linger / speed,
+            ..pace
+        }
     }
 }

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::ecs::model::TaskStatus;
 use super::options::{DEFAULT_PORT, Options, RuntimeChoice};
 use super::runtime::{self, Adopted, Kind, Runtime};
 use super::shared::Shared;
@@ -73,7 +72,7 @@ impl StandIn {
             runtime::adopt(&shared, survivor);
         }
         let running = Running { pid: std::process::id(), endpoint: format!("http://{host}") };
-        shared.save().await.and_then(|()| shared.store.announce(&running)).map_err(|error| {
+        shared.save().and_then(|()| shared.store.announce(&running)).map_err(|error| {
             Error::new(Exit::Usage, format!("the state directory {} cannot be written to", options.state_dir.display()))
                 .because(&error)
         })?;
@@ -104,7 +103,7 @@ impl StandIn {
         self.stop.cancel();
         let _ = self.server.await;
         let _ = self.scheduler.await;
-        let saved = self.shared.save().await;
+        let saved = self.shared.save();
         self.shared.store.withdraw();
         saved.map_err(|error| Error::new(Exit::Fault, "the state of the stand-in cannot be saved").because(&error))
     }
@@ -144,7 +143,7 @@ fn survivors(state: &State) -> Vec<Adopted> {
     let mut survivors = Vec::new();
     for (holdings, service) in services {
         for task in service.tasks.iter().filter(|task| task.exists()) {
-            let definition = super::ecs::task_definition::find(holdings, &task.task_definition);
+            let definition = super::ecs::task_definition::find(holdings, &task.definition);
             let definitions = definition.map(super::state::TaskDefinition::containers).unwrap_or_default();
             let essential = |name: &str| {
                 definitions.iter().find(|container| container.name == name).is_none_or(|container| container.essential)
@@ -152,8 +151,6 @@ fn survivors(state: &State) -> Vec<Adopted> {
             survivors.push(Adopted {
                 task: task.id.clone(),
                 containers: task.containers.iter().map(|each| (each.name.clone(), essential(&each.name))).collect(),
-                was_running: task.status == TaskStatus::Running,
-                was_ready: task.ready,
             });
         }
     }

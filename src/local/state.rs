@@ -18,6 +18,9 @@ pub(crate) struct State {
     pub(crate) id: String,
     /// `127.0.0.1:PORT` of the last run: references to images of the stand-in's registry begin with it.
     pub(crate) host: String,
+    /// Those of earlier runs, whose names are still on images of the engine.
+    #[serde(default)]
+    pub(crate) former_hosts: BTreeSet<String>,
     pub(crate) access_key: String,
     pub(crate) secret_key: String,
     /// By `Place::key`.
@@ -86,6 +89,7 @@ impl State {
         Self {
             id: ids::hex::<6>(),
             host: String::new(),
+            former_hosts: BTreeSet::new(),
             access_key: ids::access_key("AKIA"),
             secret_key: ids::token(),
             holdings: BTreeMap::new(),
@@ -116,6 +120,7 @@ impl State {
         let old = format!("{}/", self.host);
         let new = format!("{host}/");
         if !self.host.is_empty() {
+            self.former_hosts.insert(self.host.clone());
             for holdings in self.holdings.values_mut() {
                 for definition in holdings.task_definitions.values_mut().flatten() {
                     rewrite_images(&mut definition.document, &old, &new);

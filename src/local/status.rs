@@ -78,7 +78,9 @@ pub(crate) async fn reset(state_dir: &Path, docker: Option<&Docker>) -> Result<u
             Error::new(Exit::Fault, "the containers of the stand-in cannot be removed").because(&error)
         })?;
         for name in state.holdings.values().flat_map(|holdings| holdings.repositories.keys()) {
-            containers::forget_images(docker, &state.host, name).await;
+            for host in state.former_hosts.iter().chain([&state.host]) {
+                containers::forget_images(docker, host, name).await;
+            }
         }
     }
     for name in ["state.json", "server.json"] {

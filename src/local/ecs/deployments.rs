@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Completed, Configuration, Deployment, Revision, Rollout, Service, ServiceDeployment};
+use super::model::{
+    Completed, Configuration, Deployment, Ending, Revision, Rollback, Rollout, Service, ServiceDeployment,
+};
 use crate::local::clock::Millis;
 use crate::local::ids;
 use crate::local::options::Pace;
@@ -16,7 +18,7 @@ pub(crate) fn begin(service: &mut Service, task_definition: &str, now: Millis) -
         other.updated_at = now;
     }
     for record in service.history.iter_mut().filter(|record| record.finished_at.is_none()) {
-        record.status = "STOPPED".to_owned();
+        record.ending = Ending::Stopped;
         record.reason = Some("Service deployment was superseded by a newer one.".to_owned());
         record.finished_at = Some(now);
         record.updated_at = now;
@@ -45,7 +47,7 @@ pub(crate) fn begin(service: &mut Service, task_definition: &str, now: Millis) -
     service.history.push(ServiceDeployment {
         arn: sub_arn(service, "service-deployment"),
         deployment: id.clone(),
-        status: "IN_PROGRESS".to_owned(),
+        ending: Ending::InProgress,
         reason: None,
         created_at: now,
         updated_at: now,
@@ -116,12 +118,11 @@ pub(crate) fn complete(service: &mut Service, now: Millis) {
         resolved: primary.resolved.clone(),
     });
     for record in &mut service.history {
-        let ending = match record.status.as_str() {
-            "ROLLBACK_IN_PROGRESS" => "ROLLBACK_SUCCESSFUL",
-            "IN_PROGRESS" if record.deployment == id => "SUCCESSFUL",
+        record.ending = match record.ending {
+            Ending::RollbackInProgress => Ending::RollbackSuccessful,
+            Ending::InProgress if record.deployment == id => Ending::Successful,
             _ => continue,
         };
-        record.status = ending.to_owned();
         record.updated_at = now;
         record.finished_at = Some(now);
     }
@@ -138,10 +139,10 @@ pub(crate) fn trip(service: &mut Service, now: Millis) {
     failed.updated_at = now;
     let id = failed.id.clone();
     service.say(now, &format!("(deployment {id}) deployment failed: tasks failed to start."));
-    if service.configuration.rollback && service.last_completed.is_some() {
+    if service.configuration.rollback != Rollback::Off && service.last_completed.is_some() {
         roll_back(service, &id, "Service deployment rolled back because of circuit breaker threshold breach.", now);
     } else if let Some(record) = service.record_of(&id) {
-        record.status = "STOPPED".to_owned();
+        record.ending = Ending::Stopped;
         record.reason = Some("Deployment circuit breaker threshold breached.".to_owned());
         record.finished_at = Some(now);
         record.updated_at = now;
@@ -155,9 +156,10 @@ pub(crate) fn roll_back(service: &mut Service, from: &str, why: &str, now: Milli
         deployment.primary = false;
     }
     let kept = service.deployments.iter().position(|deployment| deployment.id == target.deployment);
-    let mut back = match kept.filter(|_| !service.configuration.rollback_with_new_id) {
+    let new_id = service.configuration.rollback == Rollback::NewId;
+    let mut back = match kept.filter(|_| !new_id) {
         Some(index) => service.deployments.remove(index),
-        None => deployment_again(&target, service.configuration.rollback_with_new_id, now),
+        None => deployment_again(&target, new_id, now),
     };
     back.primary = true;
     back.rollout = Rollout::InProgress;
@@ -169,7 +171,7 @@ pub(crate) fn roll_back(service: &mut Service, from: &str, why: &str, now: Milli
     service.deployments.insert(0, back);
     service.task_definition = target.task_definition;
     if let Some(record) = service.record_of(from) {
-        record.status = "ROLLBACK_IN_PROGRESS".to_owned();
+        record.ending = Ending::RollbackInProgress;
         record.reason = Some(why.to_owned());
         record.rollback = Some((why.to_owned(), target.revision));
         record.updated_at = now;

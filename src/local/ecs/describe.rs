@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Configuration, Container, Deployment, Service, Task, TaskStatus};
+use super::model::{Configuration, Container, Deployment, Rollback, Service, Task, TaskStatus};
 use super::task_definition::tags_shown;
 use crate::local::clock::{self, Millis};
 use crate::local::place::Place;
@@ -71,7 +71,7 @@ pub(crate) fn service(service: &Service, place: &Place, with_tags: bool) -> Valu
 
 pub(crate) fn configuration(configuration: &Configuration) -> Value {
     let mut shown = json!({
-        "deploymentCircuitBreaker": {"enable": configuration.breaker, "rollback": configuration.rollback},
+        "deploymentCircuitBreaker": {"enable": configuration.breaker, "rollback": configuration.rollback != Rollback::Off},
         "maximumPercent": configuration.maximum_percent,
         "minimumHealthyPercent": configuration.minimum_healthy_percent,
         "strategy": "ROLLING",
@@ -132,7 +132,7 @@ pub(crate) fn task(task: &Task, service: &Service, place: &Place) -> Value {
         "startedBy": task.deployment,
         "tags": [],
         "taskArn": task.arn,
-        "taskDefinitionArn": task.task_definition,
+        "taskDefinitionArn": task.definition,
         "version": 1,
     });
     let members = shown.as_object_mut();

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::model::{Rollout, Service, ServiceDeployment, Task, TaskStatus};
+use super::model::{Ending, Rollout, Service, ServiceDeployment, Task, TaskStatus};
 use super::{deployments, describe, service};
 use crate::local::clock;
 use crate::local::place::Place;
@@ -22,7 +22,7 @@ pub(crate) fn list(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
         .history
         .iter()
         .rev()
-        .filter(|record| statuses.is_empty() || statuses.contains(&record.status.as_str()))
+        .filter(|record| statuses.is_empty() || statuses.contains(&record.ending.as_str()))
         .filter(|record| {
             let at = clock::seconds(record.created_at).as_f64().unwrap_or_default();
             bound("after").is_none_or(|after| at >= after) && bound("before").is_none_or(|before| at <= before)
@@ -115,7 +115,7 @@ pub(crate) fn stop(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
         .flat_map(|cluster| cluster.services.values_mut())
         .find(|service| service.history.iter().any(|record| record.arn == arn))
         .ok_or_else(|| Fault::client("ServiceDeploymentNotFoundException", "Service deployment not found."))?;
-    let open = service.history.iter().find(|record| record.arn == arn && record.status == "IN_PROGRESS");
+    let open = service.history.iter().find(|record| record.arn == arn && record.ending == Ending::InProgress);
     let Some(deployment) = open.map(|record| record.deployment.clone()) else {
         return Err(Fault::client("ConflictException", "The service deployment is not in progress."));
     };
@@ -126,7 +126,7 @@ pub(crate) fn stop(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
     if !deployments::roll_back(service, &deployment, "Service deployment was stopped by the user.", now)
         && let Some(record) = service.record_of(&deployment)
     {
-        record.status = "STOPPED".to_owned();
+        record.ending = Ending::Stopped;
         record.finished_at = Some(now);
     }
     Ok(json!({"serviceDeploymentArn": arn}))
@@ -139,7 +139,7 @@ fn common(record: &ServiceDeployment, service: &Service, cluster: &str) -> Value
         "clusterArn": cluster,
         "createdAt": clock::seconds(record.created_at),
         "startedAt": clock::seconds(record.created_at),
-        "status": record.status,
+        "status": record.ending.as_str(),
     });
     if let Some(reason) = &record.reason {
         shown["statusReason"] = json!(reason);
@@ -174,9 +174,9 @@ fn whole(record: &ServiceDeployment, service: &Service, place: &Place) -> Value 
         });
     }
     if service.configuration.breaker {
-        let status = match record.status.as_str() {
+        let status = match record.ending {
             _ if record.failures >= record.threshold => "TRIGGERED",
-            "IN_PROGRESS" => "MONITORING",
+            Ending::InProgress => "MONITORING",
             _ => "MONITORING_COMPLETE",
         };
         shown["deploymentCircuitBreaker"] =

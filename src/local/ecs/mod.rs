@@ -33,8 +33,8 @@ use model::{Cluster, Service};
 /// The exceptions of the service model, and `UnknownOperationException`.
 pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) -> Answered<Value> {
     match operation {
-        "CreateCluster" => clusters::create(context, input),
-        "DescribeClusters" => clusters::describe(context, input),
+        "CreateCluster" => Ok(clusters::create(context, input)),
+        "DescribeClusters" => Ok(clusters::describe(context, input)),
         "ListClusters" => clusters::list(context, input),
         "CreateService" => services::create(context, input),
         "DescribeServices" => services::describe(context, input),

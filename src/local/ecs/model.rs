@@ -74,12 +74,19 @@ pub(crate) struct Configuration {
     pub(crate) minimum_healthy_percent: u32,
     pub(crate) maximum_percent: u32,
     pub(crate) breaker: bool,
-    pub(crate) rollback: bool,
-    /// Whether a rollback makes a new deployment id. AWS has been seen doing either.
-    #[serde(default)]
-    pub(crate) rollback_with_new_id: bool,
+    pub(crate) rollback: Rollback,
     #[serde(default)]
     pub(crate) early_success: bool,
+}
+
+/// What the circuit breaker does once it has tripped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Rollback {
+    Off,
+    /// The old deployment is PRIMARY again, under its id.
+    SameId,
+    /// A new deployment of the old revision. AWS has been seen doing either.
+    NewId,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -137,8 +144,10 @@ pub(crate) struct ServiceEvent {
 pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) arn: String,
+    /// Id of the deployment that started it: `startedBy`.
     pub(crate) deployment: String,
-    pub(crate) task_definition: String,
+    /// ARN of its task definition.
+    pub(crate) definition: String,
     pub(crate) status: TaskStatus,
     /// `RUNNING` until somebody or something wants it gone.
     pub(crate) wanted: bool,
@@ -204,7 +213,7 @@ pub(crate) struct Binding {
 pub(crate) struct ServiceDeployment {
     pub(crate) arn: String,
     pub(crate) deployment: String,
-    pub(crate) status: String,
+    pub(crate) ending: Ending,
     pub(crate) reason: Option<String>,
     pub(crate) created_at: Millis,
     pub(crate) updated_at: Millis,
@@ -215,6 +224,16 @@ pub(crate) struct ServiceDeployment {
     pub(crate) rollback: Option<(String, String)>,
     pub(crate) failures: u32,
     pub(crate) threshold: u32,
+}
+
+/// The `status` of a service deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ending {
+    InProgress,
+    Successful,
+    Stopped,
+    RollbackInProgress,
+    RollbackSuccessful,
 }
 
 /// A task definition with the digests that were settled for it.
@@ -257,6 +276,18 @@ impl Rollout {
     }
 }
 
+impl Ending {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Successful => "SUCCESSFUL",
+            Self::Stopped => "STOPPED",
+            Self::RollbackInProgress => "ROLLBACK_IN_PROGRESS",
+            Self::RollbackSuccessful => "ROLLBACK_SUCCESSFUL",
+        }
+    }
+}
+
 impl TaskStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -285,8 +316,7 @@ impl Default for Configuration {
             minimum_healthy_percent: 100,
             maximum_percent: 200,
             breaker: false,
-            rollback: false,
-            rollback_with_new_id: false,
+            rollback: Rollback::Off,
             early_success: false,
         }
     }

@@ -9,6 +9,7 @@ use crate::local::clock::Millis;
 use crate::local::ids;
 use crate::local::options::Pace;
 use crate::local::place::Place;
+use crate::local::state::TaskDefinition;
 
 /// Something for the runtime to do. What comes of it returns as a `Sighting`.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub(crate) fn advance(service: &mut Service, catalog: Catalog<'_>, now: Millis, 
     forget(service, now, pace);
     if service.status == ServiceStatus::Active {
         complete(service, now);
-    } else if !service.tasks.iter().any(Task::exists) {
+    } else if service.desired == 0 && !service.tasks.iter().any(Task::exists) {
         service.status = ServiceStatus::Inactive;
         service.deployments.clear();
     }
@@ -113,7 +114,7 @@ fn start(service: &mut Service, catalog: Catalog<'_>, id: &str, now: Millis) -> 
         arn: catalog.place.arn("ecs", &format!("task/{}/{task}", service.cluster)),
         id: task.clone(),
         deployment: id.to_owned(),
-        task_definition: deployment.task_definition.clone(),
+        definition: deployment.task_definition.clone(),
         status: TaskStatus::Pending,
         wanted: true,
         health: Health::Unknown,
@@ -244,9 +245,9 @@ pub(crate) fn stop(
     record.stopping_at = Some(now);
     record.stop_code = Some(code.to_owned());
     record.stopped_reason = Some(reason.to_owned());
-    let grace = task_definition::find_in(catalog.definitions, catalog.place, &record.task_definition)
-        .map(|definition| definition.containers().iter().map(|container| container.stop_timeout).max().unwrap_or(30))
-        .unwrap_or(30);
+    let definition = task_definition::find_in(catalog.definitions, catalog.place, &record.definition);
+    let containers = definition.map(TaskDefinition::containers).unwrap_or_default();
+    let grace = containers.iter().map(|container| container.stop_timeout).max().unwrap_or(30);
     Some(Order::Stop(StopOrder { task: task.to_owned(), grace }))
 }
 
@@ -254,7 +255,10 @@ pub(crate) fn stop(
 fn forget(service: &mut Service, now: Millis, pace: Pace) {
     let with_tasks: Vec<String> =
         service.tasks.iter().filter(|task| task.exists()).map(|task| task.deployment.clone()).collect();
-    service.deployments.retain(|deployment| deployment.primary || with_tasks.contains(&deployment.id));
+    service.deployments.retain(|deployment| {
+        let lingers = deployment.rollout == Rollout::Failed && now - deployment.updated_at < pace.linger;
+        deployment.primary || lingers || with_tasks.contains(&deployment.id)
+    });
     service.tasks.retain(|task| task.stopped_at.is_none_or(|at| now - at < pace.remember_stopped));
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::model::{Configuration, Controller, Service, ServiceStatus};
+use super::model::{Configuration, Controller, Rollback, Service, ServiceStatus};
 use super::{cluster, describe, service, task_definition};
 use crate::local::clock::Millis;
 use crate::local::place::{Place, short_name};
@@ -136,22 +136,23 @@ pub(crate) fn update(context: &mut Context<'_>, input: &Value) -> Answered<Value
 }
 
 fn refuse_other_controllers(controller: Controller, force: bool, request: Input<'_>) -> Answered<()> {
-    let what = match controller {
-        Controller::Ecs => return Ok(()),
-        Controller::CodeDeploy if force => {
-            "Cannot force a new deployment on services with a CODE_DEPLOY deployment controller."
+    let rolls = force || request.text("taskDefinition").is_some();
+    if !rolls {
+        return Ok(());
+    }
+    match controller {
+        Controller::Ecs => Ok(()),
+        Controller::External => Err(Fault::invalid_parameter(
+            "Cannot update this parameter on services with an EXTERNAL deployment controller. Use CreateTaskSet.",
+        )),
+        Controller::CodeDeploy => {
+            let what = if force { "force a new deployment" } else { "update task definition" };
+            Err(Fault::invalid_parameter(format!(
+                "Cannot {what} on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new \
+                 deployment."
+            )))
         }
-        Controller::CodeDeploy if request.text("taskDefinition").is_some() => {
-            "Unable to update task definition on services with a CODE_DEPLOY deployment controller."
-        }
-        Controller::External if force || request.text("taskDefinition").is_some() => {
-            return Err(Fault::invalid_parameter(
-                "Cannot update this parameter on services with an EXTERNAL deployment controller. Use CreateTaskSet.",
-            ));
-        }
-        _ => return Ok(()),
-    };
-    Err(Fault::invalid_parameter(format!("{what} Use AWS CodeDeploy to trigger a new deployment.")))
+    }
 }
 
 pub(crate) fn delete(context: &mut Context<'_>, input: &Value) -> Answered<Value> {
@@ -192,7 +193,7 @@ fn configure(configuration: &mut Configuration, wanted: Input<'_>) {
     configuration.maximum_percent = percent("maximumPercent", configuration.maximum_percent);
     if let Some(breaker) = wanted.member("deploymentCircuitBreaker").map(Input) {
         configuration.breaker = breaker.flag("enable");
-        configuration.rollback = breaker.flag("rollback");
+        configuration.rollback = if breaker.flag("rollback") { Rollback::SameId } else { Rollback::Off };
     }
     if let Some(early) = wanted.member("earlySuccessCriteria").map(Input) {
         configuration.early_success = early.flag("enable");

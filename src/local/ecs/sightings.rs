@@ -54,7 +54,9 @@ pub(crate) fn apply(service: &mut Service, sighting: &Sighting, now: Millis, pac
                 task.status = TaskStatus::Running;
             }
             task.started_at = task.started_at.or(Some(now));
-            up.iter().for_each(|up| note_running(task, up));
+            for up in up {
+                note_running(task, up);
+            }
         }
         Seen::Ready { checked } => {
             task.ready = task.wanted;

@@ -35,7 +35,7 @@ pub(crate) fn list(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
         .flat_map(|service| &service.tasks)
         .filter(|task| task.wanted == running)
         .filter(|task| started_by.is_none_or(|by| by == task.deployment))
-        .filter(|task| family.is_none_or(|family| family_of(&task.task_definition) == family))
+        .filter(|task| family.is_none_or(|family| family_of(&task.definition) == family))
         .map(|task| task.arn.clone())
         .collect();
     let (page, next) = request.page(&arns, 100)?;

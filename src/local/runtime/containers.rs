@@ -43,16 +43,17 @@ pub(super) async fn run(shared: &Shared, docker: &Docker, order: &StartOrder, st
         Err(reason) => {
             keep_logs(shared, docker, &order.task, order.containers.iter().map(|(each, _)| each.name.as_str())).await;
             remove(docker, &names).await;
-            let seen = match reason.contains("exec format error") {
+            let seen = if reason.contains("exec format error") {
                 // What the kernel refuses to run has been started as far as ECS is concerned, and has ended.
-                true => Seen::Ended(
+                Seen::Ended(
                     order
                         .containers
                         .iter()
                         .map(|(each, _)| End { container: each.name.clone(), exit_code: Some(1), reason: None })
                         .collect(),
-                ),
-                false => Seen::NotStarted { reason },
+                )
+            } else {
+                Seen::NotStarted { reason }
             };
             shared.saw(&order.task, seen);
         }

@@ -48,9 +48,6 @@ pub(crate) struct Adopted {
     pub(crate) task: String,
     /// Container and whether the task ends with it.
     pub(crate) containers: Vec<(String, bool)>,
-    /// Whether it was seen running, or counted as healthy, before.
-    pub(crate) was_running: bool,
-    pub(crate) was_ready: bool,
 }
 
 impl Runtime {

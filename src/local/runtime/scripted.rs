@@ -36,14 +36,15 @@ pub(super) async fn run(shared: &Arc<Shared>, order: &StartOrder, stopper: &Stop
         }
     };
     let living = async {
-        tokio::time::sleep(shared.scripted(script.healthy_after_ms)).await;
-        match &script.unhealthy {
-            Some(reason) => {
-                shared.saw(&order.task, Seen::Unhealthy(Some(reason.clone()).filter(|reason| !reason.is_empty())));
+        if !wait(shared, script.healthy_after_ms, stopper).await {
+            match &script.unhealthy {
+                Some(reason) => {
+                    shared.saw(&order.task, Seen::Unhealthy(Some(reason.clone()).filter(|reason| !reason.is_empty())));
+                }
+                // One that exits at once was never healthy.
+                None if exit.as_ref().is_some_and(|exit| exit.after_ms <= script.healthy_after_ms) => {}
+                None => shared.saw(&order.task, Seen::Ready { checked: true }),
             }
-            // One that exits at once was never healthy.
-            None if exit.as_ref().is_some_and(|exit| exit.after_ms <= script.healthy_after_ms) => {}
-            None => shared.saw(&order.task, Seen::Ready { checked: true }),
         }
         stopper.asked.cancelled().await;
         tokio::time::sleep(shared.scripted(script.drain_ms)).await;

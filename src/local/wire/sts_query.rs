@@ -1,6 +1,7 @@
 //! STS over its query protocol: a form in, XML out.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -48,7 +49,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
 fn call(shared: &Shared, operation: &str, form: &BTreeMap<String, String>, headers: &HeaderMap) -> Answered<Value> {
     let now = clock::now();
     match operation {
-        "GetCallerIdentity" => sts::identity(&caller(shared, headers)?),
+        "GetCallerIdentity" => Ok(sts::identity(&caller(shared, headers)?)),
         "AssumeRole" => {
             let caller = caller(shared, headers)?;
             let known = |account: &str| shared.read(|state| state.has_account(account));
@@ -79,9 +80,10 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Answered<super::caller::Calle
 /// JSON objects and strings as nested elements.
 fn elements(value: &Value) -> String {
     match value {
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| format!("<{name}>{}</{name}>", elements(value))).collect()
-        }
+        Value::Object(members) => members.iter().fold(String::new(), |mut xml, (name, value)| {
+            let _ = write!(xml, "<{name}>{}</{name}>", elements(value));
+            xml
+        }),
         Value::String(text) => escape_xml(text),
         other => other.to_string(),
     }
