@@ -6,8 +6,9 @@ help:
 	@echo 'make lint   check format and lints'
 	@echo 'make stop   stop the private Docker Engine, if one was started'
 
+# Any branch: a clone is on main, and dev belongs to develop.
 demo:
-	@cargo build --quiet
+	@cargo build
 	@DOCKER_HOST=$$(tests/engine up) && export DOCKER_HOST && tests/engine base && \
 	target/debug/shipit deploy --env dev --any-branch --local
 
