@@ -156,7 +156,7 @@ fn code_7_without_credentials() {
 
 #[test]
 fn code_8_a_crash_loop_is_told_at_once_and_latest_goes_back() {
-    let script = r#"{"speed": 5, "services": {"dev/api": {"deployments": [
+    let script = r#"{"services": {"dev/api": {"breaker": {"enable": false}, "deployments": [
         {}, {"tasks": [{"healthy_after_ms": 60000, "exit": {"after_ms": 500, "code": 3}}]}]}}}"#;
     let (project, aws) = deploying(script);
     let first = project.shipit(&["deploy", "--output", "json"]).exits(0).finished();
@@ -174,7 +174,8 @@ fn code_8_a_crash_loop_is_told_at_once_and_latest_goes_back() {
 /// Without a health check ECS can call a deployment complete while its tasks start and crash in turn.
 #[test]
 fn code_8_a_task_between_its_start_and_its_crash_proves_nothing() {
-    let script = r#"{"services": {"dev/api": {"deployments": [{"tasks": [{"exit": {"after_ms": 300, "code": 3}}]}]}}}"#;
+    let script = r#"{"services": {"dev/api": {"breaker": {"enable": false}, "deployments": [{"tasks": [
+        {"fail_to_start": "CannotPullContainerError: no"}, {"exit": {"after_ms": 400, "code": 3}}]}]}}}"#;
     let (project, _aws) = deploying(script);
     project.shipit(&["deploy"]).exits(8).says("rollout-failed").says("exit code 3");
 }
@@ -183,7 +184,7 @@ fn code_8_a_task_between_its_start_and_its_crash_proves_nothing() {
 fn code_8_a_rollback_by_the_breaker_is_never_called_deployed() {
     for new_id in [false, true] {
         let script = format!(
-            r#"{{"speed": 20, "services": {{"dev/api": {{
+            r#"{{"speed": 4, "services": {{"dev/api": {{
                 "breaker": {{"enable": true, "rollback": true, "new_id": {new_id}}},
                 "deployments": [{{}}, {{"tasks": [{{"healthy_after_ms": 60000, "exit": {{"after_ms": 500, "code": 1}}}}]}}]}}}}}}"#
         );

@@ -96,7 +96,7 @@ impl Decision {
         }
         let Some(mine) = service.deployment(&self.mine) else {
             let Some(primary) = service.primary() else { return Progress::Waiting };
-            if rolls_back(primary) && self.seen.is_some() {
+            if self.seen.is_some() && (rolls_back(primary) || self.has_failed_by_events(service)) {
                 return Progress::Ended(rolled_back(primary));
             }
             return self.absent(at, |seen| replaced(seen, primary));
@@ -125,6 +125,12 @@ impl Decision {
             return Progress::Ended(Ending::CrashLoop { failures: same });
         }
         if complete { Progress::Completed } else { Progress::Waiting }
+    }
+
+    /// A failed deployment vanishes from the list; the service's events keep what became of it.
+    fn has_failed_by_events(&self, service: &Service) -> bool {
+        let mine = format!("(deployment {}) deployment failed", self.mine);
+        service.events.iter().any(|event| event.text.contains(&mine))
     }
 
     /// My deployment is not in the answer: not yet, or not any more.
@@ -156,7 +162,10 @@ fn rolls_back(primary: &Deployment) -> bool {
 }
 
 fn rolled_back(primary: &Deployment) -> Ending {
-    let reason = primary.reason.clone().unwrap_or_default();
+    let reason = match &primary.reason {
+        Some(reason) if rolls_back(primary) => reason.clone(),
+        _ => "ECS deployment circuit breaker: tasks failed to start.".to_owned(),
+    };
     Ending::RolledBack { to: Some(primary.id.clone()), reason }
 }
 
@@ -182,7 +191,9 @@ fn gone(status: &str) -> Progress {
 mod tests {
     use super::super::failure::{Failure, tests::stopped};
     use super::{Decision, Ending, Progress};
-    use crate::aws::ecs::{Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceStatus};
+    use crate::aws::ecs::{
+        Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceEvent, ServiceStatus,
+    };
     use jiff::Timestamp;
     use std::time::Duration;
 
@@ -273,6 +284,18 @@ mod tests {
         let mut answers = vec![service(vec![started])];
         answers.extend(std::iter::repeat_n(stable, 8));
         assert!(matches!(after(&answers), Progress::Ended(Ending::RolledBack { .. })));
+    }
+
+    #[test]
+    fn a_rollback_that_ended_between_two_looks_is_told_by_the_events() {
+        let mut back = service(vec![deployment("new id", DeploymentStatus::Primary, RolloutState::Completed)]);
+        back.events.push(ServiceEvent {
+            id: "e".to_owned(),
+            at: None,
+            text: "(service api) (deployment mine) deployment failed: tasks failed to start.".to_owned(),
+        });
+        let told = after(&[service(vec![mine(RolloutState::InProgress)]), back]);
+        assert!(matches!(told, Progress::Ended(Ending::RolledBack { to: Some(id), .. }) if id == "new id"));
     }
 
     #[test]
