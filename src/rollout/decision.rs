@@ -63,11 +63,20 @@ pub(crate) struct Decision {
     /// When my deployment was created, once it was seen.
     seen: Option<Deployment>,
     missing_since: Option<Duration>,
+    /// How many tasks had failed when ECS first called it complete.
+    failures_when_complete: Option<usize>,
 }
 
 impl Decision {
     pub(crate) fn new(mine: &str, timeout: Duration, fail_fast: bool) -> Self {
-        Self { mine: mine.to_owned(), timeout, fail_fast, seen: None, missing_since: None }
+        Self {
+            mine: mine.to_owned(),
+            timeout,
+            fail_fast,
+            seen: None,
+            missing_since: None,
+            failures_when_complete: None,
+        }
     }
 
     /// Takes one answer in. `at` is the time since the rollout began; `failures` are all failed tasks of my deployment
@@ -121,7 +130,12 @@ impl Decision {
         let same = alike(failures);
         let looping = same >= CRASH_LOOP_WHILE_RUNNING || (same >= CRASH_LOOP && mine.running == 0);
         // Tasks that live for a moment can make ECS call it complete between two crashes.
-        if self.fail_fast && looping && (!complete || mine.running < mine.desired) {
+        if complete && self.failures_when_complete.is_none() {
+            self.failures_when_complete = Some(failures.len());
+        }
+        let since_complete = self.failures_when_complete.map_or(0, |before| failures.len().saturating_sub(before));
+        let goes_on = !complete || mine.running < mine.desired || since_complete >= CRASH_LOOP_WHILE_RUNNING;
+        if self.fail_fast && looping && goes_on {
             return Progress::Ended(Ending::CrashLoop { failures: same });
         }
         if complete { Progress::Completed } else { Progress::Waiting }
@@ -349,7 +363,11 @@ mod tests {
         assert_eq!(told, ended(Ending::CrashLoop { failures: 3 }));
         // Two failures on the way to two healthy tasks are none.
         done.running = 2;
-        assert_eq!(decision.observe(Some(&service(vec![done])), &crash(2), at), Progress::Completed);
+        let done = service(vec![done]);
+        let mut decision = Decision::new("mine", Duration::from_secs(600), true);
+        assert_eq!(decision.observe(Some(&done), &crash(2), at), Progress::Completed);
+        // Three more after that are a loop, however many run at the moment of the look.
+        assert_eq!(decision.observe(Some(&done), &crash(5), at), ended(Ending::CrashLoop { failures: 5 }));
     }
 
     #[test]
