@@ -95,7 +95,10 @@ async fn serve(args: ServeArgs, surroundings: Surroundings, out: &mut (impl std:
     say(out, &format!("export AWS_ENDPOINT_URL={}", stand_in.endpoint()))?;
     say(out, &format!("export AWS_ACCESS_KEY_ID={}", credentials.access_key_id))?;
     say(out, &format!("export AWS_SECRET_ACCESS_KEY={}", credentials.secret_access_key.expose()))?;
-    say(out, &format!("export AWS_REGION={}", surroundings.region))?;
+    // The SDKs read the first, the older aws command line only the second.
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        say(out, &format!("export {name}={}", surroundings.region))?;
+    }
     interrupted().await;
     stand_in.stop().await
 }
