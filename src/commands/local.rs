@@ -87,7 +87,7 @@ async fn serve(args: ServeArgs, context: &Context) -> Result<Exit> {
     // The keys open nothing but this process on this machine.
     context.console.data(&format!(
         "listening on {endpoint}\nexport AWS_ENDPOINT_URL={endpoint}\nexport AWS_ACCESS_KEY_ID={}\n\
-         export AWS_SECRET_ACCESS_KEY={}\nexport AWS_REGION={region}\n",
+         export AWS_SECRET_ACCESS_KEY={}\nexport AWS_REGION={region}\nexport AWS_DEFAULT_REGION={region}\n",
         credentials.access_key_id,
         credentials.secret_access_key.expose(),
     ))?;

@@ -20,6 +20,8 @@ pub(crate) enum Seen {
     Ready { checked: bool },
     /// It should be taken down, for the reason given or for its health check.
     Unhealthy(Option<String>),
+    /// Something about it that is worth saying in the service's events.
+    Note(String),
     /// It never ran.
     NotStarted { reason: String },
     /// All its processes are gone.
@@ -71,6 +73,10 @@ pub(crate) fn apply(service: &mut Service, sighting: &Sighting, now: Millis, pac
             if task.wanted {
                 task.stopped_reason.clone_from(reason);
             }
+        }
+        Seen::Note(text) => {
+            let text = format!("(task {}) {text}", sighting.task);
+            return service.say(now, &text);
         }
         Seen::NotStarted { reason } => {
             failed = task.wanted;

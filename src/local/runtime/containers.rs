@@ -87,7 +87,7 @@ pub(super) async fn resume(shared: &Shared, docker: &Docker, adopted: &Adopted, 
 async fn start(shared: &Shared, docker: &Docker, order: &StartOrder) -> Result<Vec<Up>, String> {
     let mut up = Vec::new();
     for (definition, resolved) in &order.containers {
-        let image = image::provide(shared, docker, &order.place, &definition.image, resolved, order.platform).await?;
+        let image = image::provide(shared, docker, order, &definition.image, resolved).await?;
         let ports = ports_of(docker, definition, &image).await;
         let name = container_name(&order.task, &definition.name);
         // One with this name can only be the rest of an earlier attempt at the very same task.

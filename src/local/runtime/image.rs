@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::archive;
 use crate::local::clock;
 use crate::local::ecs::Resolved;
+use crate::local::ecs::scheduler::StartOrder;
+use crate::local::ecs::sightings::Seen;
 use crate::local::place::Place;
 use crate::local::registry::auth;
 use crate::local::shared::Shared;
@@ -22,11 +24,11 @@ use crate::local::wire::input::Input;
 pub(super) async fn provide(
     shared: &Shared,
     docker: &Docker,
-    place: &Place,
+    order: &StartOrder,
     reference: &str,
     resolved: &Resolved,
-    platform: &str,
 ) -> Result<String, String> {
+    let platform = order.platform;
     match resolved {
         Resolved::Foreign => {
             if docker.inspect_image(reference).await.is_err() {
@@ -36,18 +38,18 @@ pub(super) async fn provide(
             }
             Ok(reference.to_owned())
         }
-        Resolved::Own { repository, digest } => own(shared, docker, place, repository, digest, platform).await,
+        Resolved::Own { repository, digest } => own(shared, docker, order, repository, digest).await,
     }
 }
 
 async fn own(
     shared: &Shared,
     docker: &Docker,
-    place: &Place,
+    order: &StartOrder,
     repository: &str,
     digest: &str,
-    platform: &str,
 ) -> Result<String, String> {
+    let (place, platform) = (&order.place, order.platform);
     let name = format!("{}/{repository}", shared.host);
     let manifest = single(shared, place, repository, digest, platform).ok_or_else(|| {
         format!(
@@ -72,9 +74,14 @@ async fn own(
     };
     match pull(docker, &pinned, platform, Some(credentials)).await {
         Ok(()) => Ok(pinned),
-        Err(refusal) => archive::load(shared, docker, repository, digest, &manifest).await.map_err(|error| {
-            format!("CannotPullContainerError: {refusal}; loading it from the blobs failed too: {error}")
-        }),
+        Err(refusal) => {
+            let loaded = archive::load(shared, docker, repository, digest, &manifest).await.map_err(|error| {
+                format!("CannotPullContainerError: {refusal}; loading it from the blobs failed too: {error}")
+            })?;
+            let note = format!("loaded the image from the blobs, because the engine could not pull it: {refusal}");
+            shared.saw(&order.task, Seen::Note(note));
+            Ok(loaded)
+        }
     }
 }
 
