@@ -13,7 +13,8 @@ demo:
 	target/debug/shipit deploy --env dev --any-branch --local
 
 test:
-	@DOCKER_HOST=$$(tests/engine up) && export DOCKER_HOST && tests/engine base && cargo test
+	@PATH=$$(tests/tools) && export PATH && \
+	DOCKER_HOST=$$(tests/engine up) && export DOCKER_HOST && tests/engine base && cargo test
 
 lint:
 	cargo fmt --check

@@ -70,6 +70,12 @@ impl Error {
         self
     }
 
+    /// Says which service it is about.
+    pub(crate) fn of(mut self, service: &str) -> Self {
+        self.0.message = format!("{service}: {}", self.0.message);
+        self
+    }
+
     /// Marks what may well work when it is tried again: throttling, a time-out, a 5xx.
     pub(crate) fn transient(mut self) -> Self {
         self.0.transient = true;

@@ -177,7 +177,7 @@ pub(crate) enum Kind {
 /// What travels to the reporter.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Event(Event),
+    Event(Box<Event>),
     /// Asks to be told when everything sent before it is printed.
     Flush(oneshot::Sender<()>),
 }
@@ -212,7 +212,11 @@ impl Events {
 
     /// A reporter that has gone away is no reason to stop a deploy: the event is dropped.
     pub(crate) fn emit(&self, kind: Kind) {
-        let _ = self.sink.send(Message::Event(Event { at: Timestamp::now(), service: self.service.clone(), kind }));
+        let _ = self.sink.send(Message::Event(Box::new(Event {
+            at: Timestamp::now(),
+            service: self.service.clone(),
+            kind,
+        })));
     }
 
     /// Returns when all that was emitted so far is printed.

@@ -71,11 +71,11 @@ fn code_2_for_a_wrong_command_line_and_a_wrong_file() {
 
 #[test]
 fn code_3_names_every_missing_secret_at_once() {
-    let manifest = r#"version: 1
+    let manifest = r"version: 1
 environments: { dev: { branch: develop } }
 services:
   api: { repository: api, secrets: [DB_HOST, OPENAI_API_KEY, SET_ONE] }
-"#;
+";
     let project = Project::new().file("deploy.yaml", manifest).committed();
     let project = project.var("DEV_DB_HOST", "  ").var("DEV_SET_ONE", "present").var("OPENAI_API_KEY", "bare");
     let ran = project.shipit(&["deploy", "--env", "dev"]).exits(3);

@@ -1,7 +1,19 @@
 //! The integration tests: the real binary, as a user or a pipeline runs it, against the stand-in for AWS and a real
 //! Docker Engine (`DOCKER_HOST`, which `make test` provides).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on panics, and asks the environment for its engine"
+)]
+
 mod support;
 
 /// Every exit code of the contract, with what it prints.
 mod exit_codes;
+
+/// `shipit check`, the schema, completions and the manual page.
+mod offline;
+
+/// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
+mod stand_in;

@@ -143,7 +143,6 @@ fn pushed(serve: &Serve) -> String {
 }
 
 #[test]
-#[ignore = "needs the aws command line and skopeo"]
 fn skopeo_pushes_and_finds_what_it_pushed() {
     let serve = Serve::start();
     let digest = pushed(&serve);
@@ -159,7 +158,6 @@ fn skopeo_pushes_and_finds_what_it_pushed() {
 }
 
 #[test]
-#[ignore = "needs the aws command line and skopeo"]
 fn the_aws_command_line_rolls_a_service_and_waits_for_it() {
     let serve = Serve::start();
     let digest = pushed(&serve);
@@ -182,7 +180,6 @@ fn the_aws_command_line_rolls_a_service_and_waits_for_it() {
 }
 
 #[test]
-#[ignore = "needs the aws command line and skopeo"]
 fn the_aws_command_line_understands_every_refusal() {
     let serve = Serve::start();
     assert!(serve.says("sts get-caller-identity").contains(":user/local"));
@@ -214,7 +211,6 @@ fn the_aws_command_line_understands_every_refusal() {
 }
 
 #[test]
-#[ignore = "needs the aws command line and a Docker Engine on this machine"]
 fn docker_logs_in_pushes_and_pulls() {
     let serve = Serve::start();
     serve.says("ecr create-repository --repository-name tools");

@@ -1,8 +1,57 @@
-//! stub
+//! `shipit check`: deploy.yaml, Dockerfiles, ignore files, and with `--env` the secrets of an environment. Offline.
+
 use super::Context;
+use crate::check::check;
 use crate::cli::CheckArgs;
-use crate::error::Result;
+use crate::config::{self, ResolveInput, SecretsMode};
+use crate::error::{Error, Result};
 use crate::exit::Exit;
-pub(super) fn run(_a: &CheckArgs, _c: &Context) -> Result<Exit> {
-    todo!()
+
+/// A commit that stands for any: what is checked does not depend on it.
+const ANY_COMMIT: &str = "0000000000000000000000000000000000000000";
+
+pub(super) fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
+    let manifest = config::load(&args.config.config)?;
+    let environments: Vec<&str> = match &args.env {
+        Some(name) => vec![name],
+        None => manifest.environments.keys().map(String::as_str).collect(),
+    };
+    let mut findings: Vec<Error> = Vec::new();
+    let mut services = 0;
+    for environment in &environments {
+        let secrets = if args.env.is_some() { SecretsMode::Required } else { SecretsMode::Optional };
+        let input = |secrets| ResolveInput {
+            environment,
+            branch: None,
+            commit: Some(ANY_COMMIT),
+            services: &[],
+            vars: &context.vars,
+            secrets,
+        };
+        let specification = match manifest.resolve(&input(secrets)) {
+            Err(error) if error.exit() == Exit::Secret => {
+                findings.push(error);
+                manifest.resolve(&input(SecretsMode::Optional))?
+            }
+            resolved => resolved?,
+        };
+        services = specification.services.len();
+        for (service, error) in check(&specification) {
+            // The same fault in every environment is one fault.
+            if !findings.iter().any(|known| known.line() == error.line()) {
+                findings.push(error.of(&service));
+            }
+        }
+    }
+    for finding in &findings {
+        context.console.error(finding);
+    }
+    let exit = findings.iter().fold(Exit::Success, |worst, finding| worst.worst(finding.exit()));
+    if findings.is_empty() {
+        let environments = environments.join(", ");
+        context.console.data(
+            &format!("nothing is wrong: {services} services in {environments}").replace("1 services", "1 service"),
+        )?;
+    }
+    Ok(exit)
 }

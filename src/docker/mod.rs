@@ -19,8 +19,8 @@ mod reference;
 mod session;
 mod tls;
 
-pub(crate) use build::{BuildRequest, Built};
+pub(crate) use build::BuildRequest;
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use engine::{Engine, EngineFacts};
+pub(crate) use ignore::check as check_ignore_file;
 pub(crate) use image::Image;
-pub(crate) use push::Pushed;

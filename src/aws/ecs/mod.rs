@@ -9,10 +9,11 @@ mod tasks;
 mod update;
 
 pub(crate) use service::{describe, describe_optional};
-pub(crate) use snapshot::{
-    Container, Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceEvent, ServiceStatus, Task,
-};
+pub(crate) use snapshot::{Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceStatus, Task};
 pub(crate) use tags::{Tag, read as read_tags, write as write_tags};
-pub(crate) use task_definition::{ContainerDefinition, TaskDefinition, describe as describe_task_definition};
+pub(crate) use task_definition::{TaskDefinition, describe as describe_task_definition};
 pub(crate) use tasks::{Desired, list as list_tasks};
-pub(crate) use update::{Started, force_new_deployment};
+pub(crate) use update::force_new_deployment;
+
+#[cfg(test)]
+pub(crate) use snapshot::{Container, ServiceEvent};

@@ -43,7 +43,7 @@ pub(crate) async fn describe(clients: &Clients, arn: &str) -> Result<TaskDefinit
             .map_or("LINUX", |family| family.as_str())
             .to_owned(),
         containers: found
-            .map(|definition| definition.container_definitions())
+            .map(aws_sdk_ecs::types::TaskDefinition::container_definitions)
             .unwrap_or_default()
             .iter()
             .map(|container| ContainerDefinition {

@@ -124,6 +124,7 @@ fn state_of(vertex: &Vertex) -> Option<StepState> {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "the difference is what counts, to a tenth of a second")]
 fn seconds(vertex: &Vertex) -> Option<f64> {
     let instant = |at: &Timestamp| at.seconds as f64 + f64::from(at.nanos) / 1e9;
     Some((instant(vertex.completed.as_ref()?) - instant(vertex.started.as_ref()?)).max(0.0))

@@ -16,7 +16,6 @@ fn paths(lines: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn the_ignore_file_of_the_dockerfile_wins_over_that_of_the_context() {
     let mut bench = Bench::new("ignore").await;
     bench.write(".dockerignore", "*.log\nnode_modules\n!node_modules/keep\n.dockerignore\nDockerfile*\nOther*\n");
@@ -31,7 +30,6 @@ async fn the_ignore_file_of_the_dockerfile_wins_over_that_of_the_context() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn a_dockerfile_outside_the_context_is_used() {
     let mut bench = Bench::new("outside").await;
     let elsewhere = tempfile::tempdir().unwrap();
@@ -43,7 +41,6 @@ async fn a_dockerfile_outside_the_context_is_used() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn only_what_is_copied_is_sent_and_links_on_the_way_are_followed() {
     let bench = Bench::new("follow").await;
     for n in 0..50 {
@@ -63,7 +60,6 @@ async fn only_what_is_copied_is_sent_and_links_on_the_way_are_followed() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn links_modes_and_odd_files_arrive_as_they_are() {
     let bench = Bench::new("odd").await;
     bench.write("a", "same").write("x/run.sh", "#!/bin/sh\n").write("empty", "").write(" spaced\tname ", "");
@@ -102,7 +98,6 @@ async fn links_modes_and_odd_files_arrive_as_they_are() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn a_very_long_ignore_file_works() {
     let bench = Bench::new("long").await;
     let patterns: String = (0..8000).map(|n| format!("generated/folder/number/{n}\n")).collect();

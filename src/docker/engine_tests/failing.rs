@@ -7,7 +7,6 @@ use crate::exit::Exit;
 use crate::secret::Secret;
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn a_failing_step_is_named_with_its_code_and_its_last_lines() {
     let mut bench = Bench::new("failing").await;
     bench.build_args.insert("PASSWORD".into(), Secret::new("hunter2"));
@@ -23,7 +22,6 @@ async fn a_failing_step_is_named_with_its_code_and_its_last_lines() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn what_is_missing_is_named_with_what_to_do() {
     let bench = Bench::new("missing").await;
     let told = bench.build().await;
@@ -48,7 +46,6 @@ async fn what_is_missing_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn a_context_that_cannot_be_sent_is_our_error_and_not_an_echo() {
     let bench = Bench::new("unsendable").await;
     let name = std::ffi::OsStr::from_bytes(b"latin-\xfc");
@@ -70,7 +67,6 @@ async fn a_context_that_cannot_be_sent_is_our_error_and_not_an_echo() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn a_target_that_is_no_stage_is_named() {
     let mut bench = Bench::new("target").await;
     bench.target = Some("nope".into());

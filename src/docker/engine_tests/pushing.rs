@@ -75,7 +75,6 @@ impl Drop for Registry {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine and docker-registry"]
 async fn a_push_tells_each_layer_and_the_registrys_own_digest() {
     let registry = Registry::start();
     let mut bench = Bench::new("push").await;
@@ -112,7 +111,6 @@ async fn a_push_tells_each_layer_and_the_registrys_own_digest() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine and docker-registry"]
 async fn a_refused_push_says_why() {
     let registry = Registry::start();
     let mut bench = Bench::new("refused").await;
@@ -140,7 +138,6 @@ async fn a_refused_push_says_why() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine and docker-registry"]
 async fn an_interrupted_push_puts_no_manifest() {
     let registry = Registry::start();
     let mut bench = Bench::new("interrupted").await;
@@ -166,7 +163,6 @@ async fn an_interrupted_push_puts_no_manifest() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn an_image_is_read_out_as_a_tar() {
     let bench = Bench::new("export").await;
     bench.steps("LABEL a=c").build().await.result.unwrap();

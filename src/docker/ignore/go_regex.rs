@@ -147,6 +147,7 @@ fn class_item(chars: &mut Peekable<Chars<'_>>) -> Option<ClassItem> {
 }
 
 /// `[:name:]` at this place, consumed. `Some(None)` when it has that form and the name is unknown: Go refuses it.
+#[expect(clippy::option_option, reason = "three answers, and they are used in one place")]
 fn posix_name(chars: &mut Peekable<Chars<'_>>) -> Option<Option<String>> {
     const NAMES: [&str; 14] = [
         "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",

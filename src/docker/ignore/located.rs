@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::parse;
+use super::matcher::Matcher;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -16,6 +17,15 @@ pub(crate) struct IgnoreFile {
     pub(crate) path: PathBuf,
     /// Relative to the context root, wherever the file lies.
     pub(crate) patterns: Vec<String>,
+}
+
+/// # Errors
+/// The ignore file in force cannot be read, or has a pattern that the engine would refuse ([`Exit::Usage`]).
+pub(crate) fn check(context: &Path, dockerfile: &Path) -> Result<()> {
+    let Some(file) = locate(context, dockerfile)? else { return Ok(()) };
+    Matcher::new(&file.patterns)
+        .map(drop)
+        .map_err(|error| Error::new(Exit::Usage, format!("{} cannot be used", file.path.display())).because(&error))
 }
 
 /// `None` when there is neither file.

@@ -12,10 +12,12 @@ mod pattern;
 #[cfg(test)]
 mod vectors;
 
-pub(crate) use file::parse;
-pub(crate) use located::{IgnoreFile, locate};
+pub(crate) use located::{check, locate};
 pub(crate) use matcher::{Matcher, ParentMatches};
 pub(crate) use pattern::{BadPattern, Pattern};
 
 pub(super) use go_path::clean;
 pub(super) use pattern::glob_matches;
+
+#[cfg(test)]
+use file::parse;
