@@ -56,9 +56,8 @@ impl Engine {
         let build_id = random_id()?;
         let mut progress = Progress::default();
         let run = async {
-            let session = Session::open(&self.client, random_id()?, request.context, services)
-                .await
-                .map_err(|error| session_refused(error))?;
+            let session =
+                Session::open(&self.client, random_id()?, request.context, services).await.map_err(session_refused)?;
             let query = request.query(self.facts(), dockerfile.name, &session.id, &build_id);
             let post = self.client.request(Method::POST, "/build", &query).header("Content-Type", "application/x-tar");
             let response = self

@@ -44,7 +44,7 @@ pub(super) fn send_contents(
     announced: &Announced,
     requested: &Mutex<Receiver<u32>>,
     outgoing: &Outgoing,
-    transfer: &Transfer,
+    transfer: Option<&Transfer>,
 ) -> Result<(), Error> {
     loop {
         let next = requested.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -59,7 +59,7 @@ pub(super) fn send_contents(
 }
 
 /// `false` when the engine has hung up.
-fn send_file(path: &Path, id: u32, size: u64, outgoing: &Outgoing, transfer: &Transfer) -> Result<bool, Error> {
+fn send_file(path: &Path, id: u32, size: u64, outgoing: &Outgoing, transfer: Option<&Transfer>) -> Result<bool, Error> {
     // An image with an empty file in place of one that just vanished would be wrong without a word, so this is an
     // error, unlike in other builders. A file that grows is sent up to the size that was announced.
     let mut rest = fs::File::open(path).map_err(|error| unreadable(path, &error))?.take(size);
@@ -71,7 +71,9 @@ fn send_file(path: &Path, id: u32, size: u64, outgoing: &Outgoing, transfer: &Tr
         if outgoing.blocking_send(Ok(packet)).is_err() {
             return Ok(false);
         }
-        transfer.sent(u64::from(is_last), count);
+        if let Some(transfer) = transfer {
+            transfer.sent(u64::from(is_last), count);
+        }
         if is_last {
             return Ok(true);
         }
