@@ -206,8 +206,12 @@ async fn a_private_base_image_is_pulled_with_the_login_of_the_run_or_of_the_user
     let auth = base64::prelude::BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
     let config = serde_json::json!({ "auths": { &registry.host: { "auth": auth } } });
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-    let host = Vars::of_process().get("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock").to_owned();
-    let vars: Vars = [("DOCKER_CONFIG", folder.path().to_str().unwrap()), ("DOCKER_HOST", &host)].into_iter().collect();
+    let process = Vars::of_process();
+    let chosen = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+    let vars: Vars = [("DOCKER_CONFIG", folder.path().to_str().unwrap())]
+        .into_iter()
+        .chain(chosen.into_iter().filter_map(|name| Some((name, process.get(name)?))))
+        .collect();
     bench.registry_auth = vec![];
     bench.engine = Engine::connect(&vars).await.unwrap();
     std::fs::write(&bench.dockerfile, format!("FROM {base}\nLABEL from=users-login\n")).unwrap();
