@@ -95,6 +95,21 @@ async fn an_unchanged_context_sends_nothing_and_one_change_sends_one_file() {
 
 #[tokio::test]
 #[ignore = "needs a Docker Engine"]
+async fn services_with_the_same_context_build_side_by_side() {
+    let bench = Bench::new("side").await;
+    for n in 0..300 {
+        bench.write(&format!("f{n}"), format!("{n} {}", unique()));
+    }
+    bench.steps(&format!("COPY . /data\nRUN echo {}; ls /data | wc -l", unique()));
+    let all = futures_util::future::join_all((0..4).map(|_| bench.build())).await;
+    for told in all {
+        told.result.as_ref().unwrap();
+    }
+    bench.clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine"]
 async fn a_mounted_secret_is_seen_by_its_step_and_is_in_no_part_of_the_image() {
     let mut bench = Bench::new("secret").await;
     let value = format!("hunter2 {}", unique());
