@@ -126,10 +126,12 @@ impl Engine {
 
 /// Asks whether anybody is there. GET, because Bitbucket's Docker refuses HEAD.
 async fn reach(candidate: &Candidate) -> Result<(Client, HeaderMap), String> {
-    if let Address::Unix(path) = &candidate.address
-        && !path.exists()
-    {
-        return Err("there is no such socket".to_owned());
+    if let Address::Unix(path) = &candidate.address {
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err("there is no such socket".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        }
     }
     let connector = Connector::new(candidate.address.clone()).map_err(|error| error.line())?;
     let client = Client::new(connector);
@@ -146,7 +148,9 @@ fn unreachable(tried: &[(Candidate, String)]) -> Error {
     for (candidate, why) in tried {
         error = error.cause(format!("{} ({}): {why}", candidate.address, candidate.origin));
     }
-    let denied = tried.iter().any(|(_, why)| why.contains("Permission denied"));
+    let denied = tried
+        .iter()
+        .any(|(candidate, why)| matches!(candidate.address, Address::Unix(_)) && why.contains("Permission denied"));
     let chosen = !tried.iter().any(|(candidate, _)| candidate.origin == "usual socket");
     error.hint(match (denied, chosen) {
         (true, _) => "add yourself to the group that owns the socket (often `docker`), and log in again",

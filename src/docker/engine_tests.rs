@@ -5,4 +5,5 @@ mod bench;
 mod building;
 mod context;
 mod failing;
+mod memory;
 mod pushing;

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -77,6 +77,10 @@ impl Client {
         if let Ok(uri) = format!("http://docker{path}").parse::<Uri>() {
             parts.uri = uri;
         }
+        // As the docker CLI has it: a POST with no body says so.
+        if parts.method == Method::POST && body.size_hint().exact() == Some(0) {
+            parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+        }
         self.pool.request(Request::from_parts(parts, body)).await
     }
 
@@ -106,6 +110,10 @@ impl Client {
     /// The chain of causes, with what `ssh` had to say.
     pub(super) fn unanswered(&self, error: &(dyn std::error::Error + 'static)) -> RequestError {
         let mut causes = chain(error);
+        // The client's own layer says nothing that a person needs.
+        if causes.len() > 1 && causes[0].starts_with("client error (") {
+            causes.remove(0);
+        }
         let complaint = self.connector.complaint();
         if !complaint.is_empty() {
             causes.push(format!("ssh: {complaint}"));

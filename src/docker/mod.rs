@@ -10,6 +10,8 @@ mod credentials;
 mod endpoint;
 mod engine;
 #[cfg(test)]
+mod engine_fakes;
+#[cfg(test)]
 mod engine_tests;
 mod http;
 mod ignore;

@@ -39,7 +39,7 @@ pub(super) fn explain(
 
 /// The engine's sentence without the layers of Go functions in front of it.
 fn reason(message: &str) -> String {
-    const LAYERS: [&str; 8] = [
+    const LAYERS: [&str; 9] = [
         "failed to solve with frontend dockerfile.v0: ",
         "failed to solve with frontend gateway.v0: ",
         "failed to solve: ",
@@ -48,12 +48,14 @@ fn reason(message: &str) -> String {
         "rpc error: code = FailedPrecondition desc = ",
         "failed to create LLB definition: ",
         "failed to compute cache key: ",
+        "failed to load cache key: ",
     ];
     let mut rest = message;
     while let Some(shorter) = LAYERS.iter().find_map(|layer| rest.strip_prefix(layer)) {
         rest = shorter;
     }
-    rest.to_owned()
+    // The reference is an internal id that nobody can look up.
+    capture("^failed to calculate checksum of ref [^ ]+: (.+)$", rest).unwrap_or_else(|| rest.to_owned())
 }
 
 fn hint(message: &str, step: Option<&FailedStep>, request: &BuildRequest<'_>, engine: &EngineFacts) -> Option<String> {
@@ -88,23 +90,31 @@ fn hint(message: &str, step: Option<&FailedStep>, request: &BuildRequest<'_>, en
     if let Some(source) = capture(r#""/?([^"]+)":? not found"#, message) {
         return Some(missing_source(&source, request));
     }
+    if let Some(name) = capture(r"/run/secrets/([A-Za-z0-9_.-]+)", &lines)
+        && !request.build_secrets.contains_key(&name)
+    {
+        return Some(format!("name `{name}` under `build_secrets` of the service: the step reads it"));
+    }
+    if message.contains("illegal exclusion pattern") || message.contains("syntax error in pattern") {
+        return Some("correct that line of the ignore file (.dockerignore, or the Dockerfile's own)".to_owned());
+    }
     if message.contains("failed to parse") || message.contains("parse error") || message.contains("Unknown flag") {
-        return Some(format!(
-            "correct {}; newer syntax (heredocs, `RUN --network`) needs `# syntax=docker/dockerfile:1` as its first line, \
-             or a newer engine than {}",
-            request.dockerfile.display(),
-            engine.version
-        ));
+        return Some(syntax(request, engine));
     }
     if message.contains("no match for platform") {
         return Some(format!("the base image does not exist for {platform}: choose another"));
     }
-    if said("no such host")
-        || said("i/o timeout")
-        || said("connection refused")
-        || said("Temporary failure in name resolution")
+    if ["no such host", "i/o timeout", "connection refused", "TLS handshake timeout"]
+        .iter()
+        .any(|text| message.contains(text))
     {
-        return Some("the engine could not reach the network: check its proxy and DNS settings".to_owned());
+        return Some("the engine could not reach that address: check its network, proxy and DNS settings".to_owned());
+    }
+    if ["Temporary failure in name resolution", "Could not resolve host", "bad address"]
+        .iter()
+        .any(|text| lines.contains(text))
+    {
+        return Some("the step found no DNS: check the network of the engine's containers".to_owned());
     }
     if said("pull access denied") || said("authorization failed") || said("401 Unauthorized") || said("403 Forbidden") {
         return Some(
@@ -119,6 +129,19 @@ fn hint(message: &str, step: Option<&FailedStep>, request: &BuildRequest<'_>, en
         return Some("correct `target` of the service: it is a stage (`FROM … AS NAME`) of the Dockerfile".to_owned());
     }
     None
+}
+
+fn syntax(request: &BuildRequest<'_>, engine: &EngineFacts) -> String {
+    let dockerfile = request.dockerfile.display();
+    // The frontend inside these engines is from 2020.
+    if ["18.", "19.", "20."].iter().any(|old| engine.version.starts_with(old)) {
+        return format!(
+            "correct {dockerfile}; heredocs and `RUN --network` need `# syntax=docker/dockerfile:1` as its first line, or a \
+             newer engine than {}",
+            engine.version
+        );
+    }
+    format!("correct {dockerfile}")
 }
 
 /// Why a COPY found nothing: the file is ignored, or not there.
@@ -185,6 +208,35 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_reads_an_unnamed_secret_is_told_its_name() {
+        let step = FailedStep {
+            name: "RUN x".into(),
+            error: "exit code: 1".into(),
+            last_lines: vec!["cat: can't open '/run/secrets/NPM': No such file or directory".into()],
+        };
+        let error = with_request(Path::new("/nowhere"), |request| {
+            explain("exit code: 1", Some(step), request, &engine("amd64"))
+        });
+        assert!(error.hints()[0].contains("name `NPM` under `build_secrets`"), "{error:?}");
+    }
+
+    #[test]
+    fn the_engines_sentence_loses_its_layers() {
+        for (message, expected) in [
+            (
+                "failed to solve: failed to compute cache key: failed to calculate checksum of ref a::b: \"/x\": not found",
+                "\"/x\": not found",
+            ),
+            (
+                "failed to solve with frontend dockerfile.v0: failed to create LLB definition: target stage x",
+                "target stage x",
+            ),
+        ] {
+            assert_eq!(super::reason(message), expected);
+        }
+    }
+
+    #[test]
     fn the_usual_failures_have_a_hint() {
         let context = tempfile::tempdir().unwrap();
         std::fs::write(context.path().join("kept"), "").unwrap();
@@ -203,6 +255,7 @@ mod tests {
             ("write /x: no space left on device", "docker builder prune"),
             ("dockerfile parse error line 2: unknown instruction: RUNN", "correct "),
             ("failed to do request: dial tcp: lookup r: no such host", "network"),
+            ("illegal exclusion pattern: \"!\"", "ignore file"),
             ("docker.io/library/x:9: not found", "tag of the base image"),
             ("target stage x could not be found", "`target`"),
             ("authorization denied by plugin pipelines: no", "Bitbucket"),

@@ -126,8 +126,10 @@ fn state_of(vertex: &Vertex) -> Option<StepState> {
 
 #[expect(clippy::cast_precision_loss, reason = "the difference is what counts, to a tenth of a second")]
 fn seconds(vertex: &Vertex) -> Option<f64> {
-    let instant = |at: &Timestamp| at.seconds as f64 + f64::from(at.nanos) / 1e9;
-    Some((instant(vertex.completed.as_ref()?) - instant(vertex.started.as_ref()?)).max(0.0))
+    let (Timestamp { seconds: start, nanos: start_nanos }, Timestamp { seconds: end, nanos: end_nanos }) =
+        (vertex.started?, vertex.completed?);
+    let whole = i32::try_from(end.saturating_sub(start)).unwrap_or(i32::MAX);
+    Some((f64::from(whole) + f64::from(end_nanos - start_nanos) / 1e9).max(0.0))
 }
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
         apply(vec![vertex("a", 0, 0, "")], vec![]);
         apply(vec![vertex("a", 1, 0, "")], vec![log("a", "one\ntw")]);
         apply(vec![vertex("a", 1, 0, "")], vec![]);
-        let many: String = (0..30).map(|n| format!("line {n}\n")).collect();
+        let many = (0..30).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n") + "\n";
         apply(vec![], vec![log("a", "o\n"), log("a", &many), log("a", "no end")]);
         apply(vec![vertex("b", 1, 3, "context canceled"), vertex("a", 1, 4, "exit code: 1")], vec![]);
         let mut told = Vec::new();

@@ -36,7 +36,7 @@ pub(super) fn stat(full: &Path, path: &str, metadata: &Metadata, links: &mut Har
     stat.size = i64::try_from(metadata.size()).unwrap_or(i64::MAX);
     if metadata.is_symlink() {
         let target = std::fs::read_link(full)?;
-        stat.linkname = target.to_str().ok_or(io::ErrorKind::InvalidData)?.to_owned();
+        target.to_str().ok_or(io::ErrorKind::InvalidData)?.clone_into(&mut stat.linkname);
     } else if metadata.is_file() && metadata.nlink() > 1 {
         let identity = (metadata.dev(), metadata.ino());
         if let Some(first) = links.0.get(&identity) {

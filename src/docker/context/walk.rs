@@ -137,3 +137,57 @@ fn entries(directory: &Path) -> io::Result<Vec<(OsString, FileType)>> {
     entries.sort_by(|(a, _), (b, _)| b.cmp(a));
     Ok(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::{WalkError, walk};
+    use crate::docker::context::Filter;
+
+    fn sent(root: &std::path::Path, include: &[&str], exclude: &[&str]) -> Vec<String> {
+        let mut paths = Vec::new();
+        walk(root, &Filter::new(include, exclude).unwrap(), |stat| {
+            paths.push(stat.path);
+            true
+        })
+        .unwrap();
+        paths
+    }
+
+    #[test]
+    fn the_walk_is_that_of_buildkit_and_not_of_the_classic_builder() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["a/b/main.go", "a/b/main.c", "foo/baz/x", "foo/baz/y", "foo/z", "top.go"] {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        for (include, exclude, expected) in [
+            // The classic builder enters no ignored folder for the sake of a glob; BuildKit does.
+            (&[][..], &["*", "!**/*.go"][..], &["a", "a/b", "a/b/main.go", "top.go"][..]),
+            (&[], &["*", "!f*/baz/x"], &["foo", "foo/baz", "foo/baz/x"]),
+            // What a question about one path alone would get wrong.
+            (&[], &["*", "!foo/baz", "foo"], &["foo", "foo/baz", "foo/baz/x", "foo/baz/y"]),
+            (&["foo", "a/b/*.c"], &["foo/baz/y"], &["a", "a/b", "a/b/main.c", "foo", "foo/baz", "foo/baz/x", "foo/z"]),
+        ] {
+            assert_eq!(sent(root.path(), include, exclude), expected, "{include:?} {exclude:?}");
+        }
+    }
+
+    #[test]
+    fn an_ignored_folder_is_not_even_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let locked = root.path().join("locked");
+        std::fs::create_dir(&locked).unwrap();
+        std::fs::write(locked.join("f"), "").unwrap();
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
+        assert!(sent(root.path(), &[], &["locked"]).is_empty());
+        // The superuser may read it anyway.
+        let outcome = walk(root.path(), &Filter::new::<&str>(&[], &[]).unwrap(), |_| true);
+        if std::fs::read_dir(&locked).is_err() {
+            assert!(matches!(outcome, Err(WalkError::Read(path, _)) if path == locked));
+        }
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::specification::Platform;
 use crate::docker::http::{Query, full};
-use crate::docker::{BuildRequest, Engine};
+use crate::docker::{BuildRequest, Engine, RegistryAuth};
 use crate::error::Error;
 use crate::event::{Events, Kind, Message};
 use crate::secret::Secret;
@@ -30,6 +30,7 @@ pub(super) struct Bench {
     pub(super) build_args: BTreeMap<String, Secret>,
     pub(super) build_secrets: BTreeMap<String, Secret>,
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) registry_auth: Vec<RegistryAuth>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -54,6 +55,7 @@ impl Bench {
             build_args: BTreeMap::new(),
             build_secrets: BTreeMap::new(),
             labels: BTreeMap::new(),
+            registry_auth: Vec::new(),
             cancel: CancellationToken::new(),
         }
     }
@@ -88,7 +90,7 @@ impl Bench {
             labels: &self.labels,
             tags: &tags,
             no_cache: false,
-            registry_auth: &[],
+            registry_auth: &self.registry_auth,
         };
         let result = self.engine.build(&request, &events, &self.cancel).await.map(|built| built.image_id);
         Told { result, kinds: kinds(received) }

@@ -2,24 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use super::bench::{Bench, kinds, unique};
+use super::bench::{Bench, unique};
 use crate::config::specification::Platform;
-use crate::docker::{BuildRequest, Engine};
-use crate::event::{Events, Kind, StepState};
+use crate::docker::Engine;
+use crate::event::{Kind, StepState};
 use crate::exit::Exit;
 use crate::secret::Secret;
 use crate::vars::Vars;
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine"]
 async fn the_engine_says_what_it_is() {
     let engine = Engine::connect(&Vars::of_process()).await.unwrap();
     let facts = engine.facts();
-    assert_eq!((facts.os.as_str(), facts.buildkit, facts.on_this_host), ("linux", true, true), "{facts:?}");
+    let near = !facts.address.starts_with("ssh://");
+    assert_eq!((facts.os.as_str(), facts.buildkit, facts.on_this_host), ("linux", true, near), "{facts:?}");
     let version = engine.bollard().version().await.unwrap();
     assert_eq!(version.version.as_deref(), Some(facts.version.as_str()));
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine"]
 async fn an_image_is_built_as_it_was_asked_for() {
     let mut bench = Bench::new("asked").await;
     bench.write("a file", "content");
@@ -51,6 +54,7 @@ async fn an_image_is_built_as_it_was_asked_for() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine"]
 async fn another_platform_is_sent_explicitly() {
     let bench = Bench::new("platform").await;
     // Nothing may run in it, and the base has to exist for it: an empty image has neither problem.
@@ -66,6 +70,7 @@ async fn another_platform_is_sent_explicitly() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine"]
 async fn an_unchanged_context_sends_nothing_and_one_change_sends_one_file() {
     let bench = Bench::new("incremental").await;
     bench.steps("COPY . /data");
@@ -74,7 +79,7 @@ async fn an_unchanged_context_sends_nothing_and_one_change_sends_one_file() {
     }
     let first = bench.build().await;
     first.result.as_ref().unwrap();
-    assert_eq!(first.sent().0, 202, "200 files, and the Dockerfile both for itself and in the context");
+    assert_eq!(first.sent().0, 201, "200 files and the Dockerfile");
     let second = bench.build().await;
     second.result.as_ref().unwrap();
     assert_eq!(second.sent(), (0, 0));
@@ -89,6 +94,22 @@ async fn an_unchanged_context_sends_nothing_and_one_change_sends_one_file() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine"]
+async fn services_with_the_same_context_build_side_by_side() {
+    let bench = Bench::new("side").await;
+    for n in 0..300 {
+        bench.write(&format!("f{n}"), format!("{n} {}", unique()));
+    }
+    bench.steps(&format!("COPY . /data\nRUN echo {}; ls /data | wc -l", unique()));
+    let all = futures_util::future::join_all((0..4).map(|_| bench.build())).await;
+    for told in all {
+        told.result.as_ref().unwrap();
+    }
+    bench.clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine"]
 async fn a_mounted_secret_is_seen_by_its_step_and_is_in_no_part_of_the_image() {
     let mut bench = Bench::new("secret").await;
     let value = format!("hunter2 {}", unique());
@@ -107,6 +128,7 @@ async fn a_mounted_secret_is_seen_by_its_step_and_is_in_no_part_of_the_image() {
 }
 
 #[tokio::test]
+#[ignore = "needs a Docker Engine"]
 async fn an_interrupted_build_stops_on_the_engine_at_once() {
     let bench = Bench::new("cancel").await;
     let marker = format!("86{}", std::process::id());
@@ -134,44 +156,4 @@ async fn an_interrupted_build_stops_on_the_engine_at_once() {
     assert_eq!(told.error().exit(), Exit::Interrupted);
     let took = stopper.await.unwrap();
     assert!(took < Duration::from_secs(2), "{took:?}");
-}
-
-#[tokio::test]
-#[ignore = "needs a Docker Engine, and is slow: 500 MB"]
-async fn memory_does_not_grow_with_the_context() {
-    let bench = Bench::new("big").await;
-    bench.steps("COPY . /data");
-    for folder in 0..100 {
-        for file in 0..200 {
-            let mut content = vec![0_u8; 25_000];
-            getrandom::fill(&mut content[..64]).unwrap();
-            bench.write(&format!("d{folder}/f{file}"), content);
-        }
-    }
-    bench.write("large", vec![7_u8; 60 << 20]);
-    let (events, received) = Events::channel();
-    let tags = [bench.name.clone()];
-    let request = BuildRequest {
-        context: bench.context.path(),
-        dockerfile: &bench.dockerfile,
-        target: None,
-        platform: Platform::LinuxAmd64,
-        build_args: &bench.build_args,
-        build_secrets: &bench.build_secrets,
-        labels: &bench.labels,
-        tags: &tags,
-        no_cache: false,
-        registry_auth: &[],
-    };
-    // The peak so far is that of making the files.
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    for _ in 0..2 {
-        bench.engine.build(&request, &events, &bench.cancel).await.unwrap();
-    }
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    assert!(kilobytes < 64 * 1024, "{kilobytes} kB");
-    drop(kinds(received));
-    bench.clean().await;
 }

@@ -55,7 +55,7 @@ async fn only_what_is_copied_is_sent_and_links_on_the_way_are_followed() {
     let told = bench.build().await;
     told.result.as_ref().unwrap();
     assert!(told.lines().contains(&"123456789".to_owned()), "{:?}", told.lines());
-    assert_eq!(told.sent().0, 3, "two files and the Dockerfile");
+    assert_eq!(told.sent().0, 2);
     bench.clean().await;
 }
 
@@ -100,8 +100,8 @@ async fn links_modes_and_odd_files_arrive_as_they_are() {
 #[tokio::test]
 async fn a_very_long_ignore_file_works() {
     let bench = Bench::new("long").await;
-    let patterns: String = (0..8000).map(|n| format!("generated/folder/number/{n}\n")).collect();
-    bench.write(".dockerignore", patterns + "Dockerfile\n.dockerignore\n");
+    let patterns: Vec<String> = (0..8000).map(|n| format!("generated/folder/number/{n}\n")).collect();
+    bench.write(".dockerignore", patterns.concat() + "Dockerfile\n.dockerignore\n");
     bench.write("generated/folder/number/77", "").write("generated/folder/number/8000", "");
     let lines = bench.output_of(&listing()).await;
     assert_eq!(paths(&lines).last(), Some(&"generated/folder/number/8000"));

@@ -3,14 +3,16 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
 use futures_util::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, kinds, unique};
-use crate::docker::RegistryAuth;
+use crate::docker::{Engine, RegistryAuth};
 use crate::event::{Events, Kind, LayerState};
 use crate::exit::Exit;
 use crate::secret::Secret;
+use crate::vars::Vars;
 
 /// The third byte of a group of these makes `/` and `+` in ordinary base64.
 const PASSWORD: &str = "a?b?c?d~~~>>>e?f~g>h";
@@ -171,5 +173,44 @@ async fn an_image_is_read_out_as_a_tar() {
     assert_eq!(&tar[257..262], b"ustar");
     assert!(tar.windows(13).any(|window| window == b"manifest.json"));
     assert!(bench.engine.export("shipit-engine-test/none:1").await.is_err());
+    bench.clean().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and docker-registry"]
+async fn a_private_base_image_is_pulled_with_the_login_of_the_run_or_of_the_user() {
+    let registry = Registry::start();
+    let mut bench = Bench::new("private").await;
+    let base = format!("{}/private/base:1", registry.host);
+    let (name, cancel) = (std::mem::replace(&mut bench.name, base.clone()), CancellationToken::new());
+    let publish = async |bench: &Bench| {
+        bench.steps(&format!("LABEL once={}", unique())).build().await.result.unwrap();
+        let (events, _received) = Events::channel();
+        bench.engine.push(&base, &registry.login(PASSWORD), &events, &cancel).await.unwrap();
+        bench.engine.untag(&base).await.unwrap();
+    };
+    publish(&bench).await;
+    bench.name = name;
+    std::fs::write(&bench.dockerfile, format!("FROM {base}\nLABEL from=private\n")).unwrap();
+
+    let told = bench.build().await;
+    assert!(told.error().hints()[0].contains("`docker login`"), "{:?}", told.error());
+    bench.registry_auth = vec![registry.login(PASSWORD)];
+    bench.build().await.result.unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let auth = base64::prelude::BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
+    let config = serde_json::json!({ "auths": { &registry.host: { "auth": auth } } });
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let process = Vars::of_process();
+    let chosen = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+    let vars: Vars = [("DOCKER_CONFIG", folder.path().to_str().unwrap())]
+        .into_iter()
+        .chain(chosen.into_iter().filter_map(|name| Some((name, process.get(name)?))))
+        .collect();
+    bench.registry_auth = vec![];
+    bench.engine = Engine::connect(&vars).await.unwrap();
+    std::fs::write(&bench.dockerfile, format!("FROM {base}\nLABEL from=users-login\n")).unwrap();
+    bench.build().await.result.unwrap();
     bench.clean().await;
 }

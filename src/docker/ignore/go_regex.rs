@@ -105,9 +105,13 @@ fn class(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Option<()> {
             return Some(());
         }
         first = false;
-        if let Some(name) = posix_name(chars) {
-            let _ = write!(out, "[:{}:]", name?);
-            continue;
+        match posix_name(chars) {
+            Posix::Known(name) => {
+                let _ = write!(out, "[:{name}:]");
+                continue;
+            }
+            Posix::Unknown => return None,
+            Posix::Absent => {}
         }
         let low = match class_item(chars)? {
             ClassItem::Set(set) => {
@@ -146,21 +150,29 @@ fn class_item(chars: &mut Peekable<Chars<'_>>) -> Option<ClassItem> {
     }
 }
 
-/// `[:name:]` at this place, consumed. `Some(None)` when it has that form and the name is unknown: Go refuses it.
-#[expect(clippy::option_option, reason = "three answers, and they are used in one place")]
-fn posix_name(chars: &mut Peekable<Chars<'_>>) -> Option<Option<String>> {
+/// What stands at a place where `[:name:]` may stand.
+enum Posix {
+    Absent,
+    Known(String),
+    /// Of that form, and refused by Go.
+    Unknown,
+}
+
+/// Reads `[:name:]`, if there is one.
+fn posix_name(chars: &mut Peekable<Chars<'_>>) -> Posix {
     const NAMES: [&str; 14] = [
         "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
         "word", "xdigit",
     ];
     let rest: String = chars.clone().collect();
-    let inner = rest.strip_prefix("[:")?;
-    let name = &inner[..inner.find(":]")?];
-    let known = NAMES.contains(&name.strip_prefix('^').unwrap_or(name));
-    for _ in 0..name.chars().count() + 4 {
-        chars.next();
+    let Some((name, _)) = rest.strip_prefix("[:").and_then(|inner| inner.split_once(":]")) else {
+        return Posix::Absent;
+    };
+    if !NAMES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+        return Posix::Unknown;
     }
-    Some(known.then(|| name.to_owned()))
+    chars.nth(name.len() + 3);
+    Posix::Known(name.to_owned())
 }
 
 fn literal(c: char, out: &mut String) {
@@ -184,7 +196,8 @@ mod tests {
             ("^[[a]$", "[", true),
             ("^[[:alpha:]]$", "q", true),
             ("^[^[:alpha:]]$", "q", false),
-            ("^\\d$", "7", true),
+            ("^\\d$", "9", true),
+            ("^[\\d]$", "0", true),
             ("^\\d$", "\u{0667}", false),
             ("^\\<$", "<", true),
             ("^[~~x]$", "~", true),

@@ -33,14 +33,14 @@ pub(crate) fn locate(context: &Path, dockerfile: &Path) -> Result<Option<IgnoreF
     let mut specific = OsString::from(dockerfile);
     specific.push(".dockerignore");
     for path in [PathBuf::from(specific), context.join(".dockerignore")] {
-        let content = match std::fs::read(&path) {
-            Ok(content) => content,
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
             Err(error) => {
                 return Err(Error::new(Exit::Usage, format!("cannot read {}", path.display())).because(&error));
             }
         };
-        let patterns = parse(&content)
+        let patterns = parse(&text)
             .map_err(|error| Error::new(Exit::Usage, format!("{} cannot be used", path.display())).because(&error))?;
         return Ok(Some(IgnoreFile { path, patterns }));
     }

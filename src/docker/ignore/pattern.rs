@@ -1,5 +1,8 @@
 //! One pattern: checked as Go's `filepath.Match` would, then turned into the comparison that moby uses for it.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 use regex::Regex;
 
 use super::go_regex;
@@ -153,15 +156,6 @@ pub(super) fn translate(pattern: &str) -> Translation {
 /// Whether Go's `filepath.Match` would take the pattern.
 fn is_well_formed(pattern: &str) -> bool {
     let mut chars = pattern.chars().peekable();
-    // One end of a range; `None` when there is no such thing here.
-    fn bound(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
-        let mut c = chars.next_if(|&c| c != '-' && c != ']')?;
-        if c == '\\' {
-            c = chars.next()?;
-        }
-        chars.peek()?;
-        Some(c)
-    }
     while let Some(c) = chars.next() {
         match c {
             '\\' if chars.next().is_none() => return false,
@@ -182,6 +176,16 @@ fn is_well_formed(pattern: &str) -> bool {
         }
     }
     true
+}
+
+/// One end of a range in brackets; `None` when there is no such thing here.
+fn bound(chars: &mut Peekable<Chars<'_>>) -> Option<char> {
+    let mut c = chars.next_if(|&c| c != '-' && c != ']')?;
+    if c == '\\' {
+        c = chars.next()?;
+    }
+    chars.peek()?;
+    Some(c)
 }
 
 /// Whether one name matches a glob with no `**`, as Go's `filepath.Match` decides; a malformed glob matches nothing.

@@ -69,26 +69,27 @@ impl file_sync_server::FileSync for FileSync {
         let (outgoing, packets) = mpsc::channel(IN_FLIGHT);
         let announced = Arc::new(Announced::default());
 
-        let walker = (outgoing.clone(), Arc::clone(&announced), self.fault.clone(), root.clone());
-        tokio::task::spawn_blocking(move || {
-            let (outgoing, announced, fault, root) = walker;
-            if let Err(error) = announce(&root, &wanted, &announced, &outgoing) {
-                fail(&outgoing, &fault, error);
-            }
-        });
-
         let (requests, requested) = queue::channel();
         let requested = Arc::new(std::sync::Mutex::new(requested));
         for _ in 0..READERS {
             let reader = (root.clone(), Arc::clone(&announced), Arc::clone(&requested), outgoing.clone());
-            let (transfer, fault) = (self.transfer.clone(), self.fault.clone());
+            // The Dockerfile's own folder is no part of the context; newer engines ask for it anew each time.
+            let transfer = (wanted.directory == "context").then(|| self.transfer.clone());
+            let fault = self.fault.clone();
             tokio::task::spawn_blocking(move || {
                 let (root, announced, requested, outgoing) = reader;
-                if let Err(error) = send_contents(&root, &announced, &requested, &outgoing, &transfer) {
+                if let Err(error) = send_contents(&root, &announced, &requested, &outgoing, transfer.as_ref()) {
                     fail(&outgoing, &fault, error);
                 }
             });
         }
+        let walker = (outgoing.clone(), self.fault.clone());
+        tokio::task::spawn_blocking(move || {
+            let (outgoing, fault) = walker;
+            if let Err(error) = announce(&root, &wanted, &announced, &outgoing) {
+                fail(&outgoing, &fault, error);
+            }
+        });
         tokio::spawn(listen(request.into_inner(), requests, outgoing));
         Ok(Response::new(ReceiverStream::new(packets)))
     }

@@ -1,4 +1,4 @@
-//! What a DiffCopy call asks for. It comes as gRPC metadata, which newer engines encode when it is not ASCII and older
+//! What a `DiffCopy` call asks for. It comes as gRPC metadata, which newer engines encode when it is not ASCII and older
 //! ones send as raw UTF-8.
 
 use percent_encoding::percent_decode;
