@@ -32,7 +32,7 @@ fn service_in_short(service: &ServicePlan) -> Line {
     );
     Line::new()
         .strong(service.service.clone())
-        .plain(format!(": {}/{} in the cluster {}; {running}", service.cluster, service.ecs_service, service.cluster))
+        .plain(format!(": service {} in cluster {}; {running}", service.ecs_service, service.cluster))
 }
 
 fn lines(plan: &Plan) -> Vec<Line> {
