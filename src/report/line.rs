@@ -1,5 +1,7 @@
 //! A line as parts with a tone each. Meaning is in the words; a tone only helps the eye.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -77,7 +79,7 @@ impl Line {
         for (tone, part) in &self.parts {
             let style = tone.style();
             if color && *tone != Tone::Plain && !part.is_empty() {
-                text.push_str(&format!("{style}{part}{style:#}"));
+                let _ = write!(text, "{style}{part}{style:#}");
             } else {
                 text.push_str(part);
             }

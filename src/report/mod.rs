@@ -26,12 +26,9 @@ use tokio::task::JoinHandle;
 
 pub(crate) use console::Console;
 use error::print as print_error;
-pub(crate) use line::{Line, Tone};
-pub(crate) use out::{Out, To};
-pub(crate) use plan::print as print_plan;
-pub(crate) use shared_redactor::SharedRedactor;
-pub(crate) use surface::Surface;
-pub(crate) use table::{Align, Table};
+use out::Out;
+use shared_redactor::SharedRedactor;
+use surface::Surface;
 
 use crate::event::{Event, Kind, Message};
 use plain::Plain;

@@ -195,7 +195,7 @@ mod tests {
         let (out, memory) = Out::to_memory(SharedRedactor::default(), width);
         print(&out, &plan());
         let lines = memory.lock().unwrap();
-        lines.iter().map(|(_, line)| format!("{}\n", line.trim_end())).collect()
+        lines.iter().map(|(_, line)| line.trim_end().to_owned() + "\n").collect()
     }
 
     #[test]

@@ -17,11 +17,7 @@ const DEPLOYMENT: &str = "ecs-svc/1234567890123456789";
 /// An event so many seconds after 19:30 of a fixed day.
 pub(super) fn at(seconds: f64, service: Option<&str>, kind: Kind) -> Event {
     let start: Timestamp = "2026-11-23T19:30:00Z".parse().unwrap();
-    Event {
-        at: start + Duration::from_millis((seconds * 1000.0).round() as u64),
-        service: service.map(Arc::from),
-        kind,
-    }
+    Event { at: start + Duration::from_secs_f64(seconds), service: service.map(Arc::from), kind }
 }
 
 pub(super) fn deployed(service: &str) -> Outcome {

@@ -1,5 +1,7 @@
 //! The sentences that the terminal and the log share.
 
+use std::fmt::Write as _;
+
 use super::line::{Line, Tone};
 use super::progress::Progress;
 use super::words;
@@ -74,7 +76,7 @@ pub(super) fn counts(counts: &RolloutCounts) -> String {
     let mut text = format!("{} of {} run", counts.running, counts.desired);
     for (number, what) in [(counts.pending, "starting"), (counts.failed, "failed"), (counts.old, "old still running")] {
         if number > 0 {
-            text.push_str(&format!(", {number} {what}"));
+            let _ = write!(text, ", {number} {what}");
         }
     }
     text
