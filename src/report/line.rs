@@ -93,7 +93,11 @@ impl Line {
         let mut lines = vec![Self::new()];
         let mut column = 0;
         for (tone, part) in self.parts {
-            for word in words(&part) {
+            let fits = |word: &&str| hang + word.trim_end().width() <= width;
+            for word in words(&part).into_iter().flat_map(|word| match fits(&word) {
+                true => vec![word],
+                false => word.split_inclusive(' ').collect(),
+            }) {
                 if column > hang && column + word.trim_end().width() > width {
                     lines.last_mut().into_iter().for_each(Self::trim_end);
                     lines.push(Self::new().plain(" ".repeat(hang)));
@@ -150,6 +154,12 @@ mod tests {
             ["hint: create the repository first with", "      `aws ecr create-repository`"]
         );
         assert_eq!(texts(line, 44).len(), 1, "a line that does not hang is left alone");
+    }
+
+    #[test]
+    fn a_command_that_is_longer_than_the_screen_is_broken_like_text() {
+        let line = Line::new().plain("failed at `RUN make one two three four five six` with 3").hanging(2);
+        assert_eq!(texts(line, 30), ["failed at `RUN make one two", "  three four five six` with 3"]);
     }
 
     #[test]
