@@ -93,11 +93,9 @@ impl Line {
         let mut lines = vec![Self::new()];
         let mut column = 0;
         for (tone, part) in self.parts {
-            let fits = |word: &&str| hang + word.trim_end().width() <= width;
-            for word in words(&part).into_iter().flat_map(|word| match fits(&word) {
-                true => vec![word],
-                false => word.split_inclusive(' ').collect(),
-            }) {
+            let fits = |word: &str| hang + word.trim_end().width() <= width;
+            let broken = |word| if fits(word) { vec![word] } else { word.split_inclusive(' ').collect::<Vec<&str>>() };
+            for word in words(&part).into_iter().flat_map(broken) {
                 if column > hang && column + word.trim_end().width() > width {
                     lines.last_mut().into_iter().for_each(Self::trim_end);
                     lines.push(Self::new().plain(" ".repeat(hang)));
