@@ -62,7 +62,7 @@ mod tests {
         print(&out, error);
         let lines = memory.lock().unwrap();
         assert!(lines.iter().all(|(to, _)| *to == To::Talk));
-        lines.iter().map(|(_, line)| format!("{}\n", line.trim_end())).collect()
+        lines.iter().map(|(_, line)| line.trim_end().to_owned() + "\n").collect()
     }
 
     #[test]

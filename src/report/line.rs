@@ -1,5 +1,7 @@
 //! A line as parts with a tone each. Meaning is in the words; a tone only helps the eye.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -77,7 +79,7 @@ impl Line {
         for (tone, part) in &self.parts {
             let style = tone.style();
             if color && *tone != Tone::Plain && !part.is_empty() {
-                text.push_str(&format!("{style}{part}{style:#}"));
+                let _ = write!(text, "{style}{part}{style:#}");
             } else {
                 text.push_str(part);
             }
@@ -91,7 +93,9 @@ impl Line {
         let mut lines = vec![Self::new()];
         let mut column = 0;
         for (tone, part) in self.parts {
-            for word in words(&part) {
+            let fits = |word: &str| hang + word.trim_end().width() <= width;
+            let broken = |word| if fits(word) { vec![word] } else { word.split_inclusive(' ').collect::<Vec<&str>>() };
+            for word in words(&part).into_iter().flat_map(broken) {
                 if column > hang && column + word.trim_end().width() > width {
                     lines.last_mut().into_iter().for_each(Self::trim_end);
                     lines.push(Self::new().plain(" ".repeat(hang)));
@@ -148,6 +152,12 @@ mod tests {
             ["hint: create the repository first with", "      `aws ecr create-repository`"]
         );
         assert_eq!(texts(line, 44).len(), 1, "a line that does not hang is left alone");
+    }
+
+    #[test]
+    fn a_command_that_is_longer_than_the_screen_is_broken_like_text() {
+        let line = Line::new().plain("failed at `RUN make one two three four five six` with 3").hanging(2);
+        assert_eq!(texts(line, 30), ["failed at `RUN make one two", "  three four five six` with 3"]);
     }
 
     #[test]

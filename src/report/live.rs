@@ -7,7 +7,7 @@ use super::words;
 use crate::event::{RolloutCounts, Stage};
 
 /// Cells of a bar.
-const CELLS: u64 = 20;
+const CELLS: usize = 20;
 /// More tasks than this are not drawn one by one.
 const DOTS: u32 = 12;
 
@@ -85,8 +85,8 @@ fn rolling(counts: &RolloutCounts) -> Line {
 
 #[expect(clippy::cast_possible_truncation, reason = "at most CELLS")]
 fn bar(line: Line, current: u64, total: u64) -> Line {
-    let full = (u128::from(current.min(total)) * u128::from(CELLS) / u128::from(total.max(1))) as usize;
-    line.toned(Tone::Accent, "━".repeat(full)).dim("╌".repeat(CELLS as usize - full))
+    let full = (u128::from(current.min(total)) * CELLS as u128 / u128::from(total.max(1))) as usize;
+    line.toned(Tone::Accent, "━".repeat(full)).dim("╌".repeat(CELLS - full))
 }
 
 #[cfg(test)]
@@ -140,7 +140,7 @@ mod tests {
     fn a_bar_never_overflows() {
         for (current, total, full) in [(0, 0, 0), (5, 10, 10), (30, 10, 20), (u64::MAX, u64::MAX, 20)] {
             let text = bar(Line::new(), current, total).styled(false);
-            assert_eq!(text.chars().count(), CELLS as usize);
+            assert_eq!(text.chars().count(), CELLS);
             assert_eq!(text.chars().filter(|cell| *cell == '━').count(), full, "{current} of {total}");
         }
     }

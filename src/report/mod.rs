@@ -26,9 +26,9 @@ use tokio::task::JoinHandle;
 
 pub(crate) use console::Console;
 use error::print as print_error;
-pub(crate) use out::Out;
-pub(crate) use shared_redactor::SharedRedactor;
-pub(crate) use surface::Surface;
+use out::Out;
+use shared_redactor::SharedRedactor;
+use surface::Surface;
 
 use crate::event::{Event, Kind, Message};
 use plain::Plain;

@@ -134,7 +134,7 @@ impl Out {
         let _ = self.try_write(to, &format!("{text}\n"));
     }
 
-    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests keep what is printed"))]
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests keep what is printed in it"))]
     fn try_write(&self, to: To, text: &str) -> std::io::Result<()> {
         #[cfg(test)]
         if let Some((memory, _)) = &self.memory {

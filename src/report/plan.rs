@@ -32,7 +32,7 @@ fn service_in_short(service: &ServicePlan) -> Line {
     );
     Line::new()
         .strong(service.service.clone())
-        .plain(format!(": {}/{} in the cluster {}; {running}", service.cluster, service.ecs_service, service.cluster))
+        .plain(format!(": service {} in cluster {}; {running}", service.ecs_service, service.cluster))
 }
 
 fn lines(plan: &Plan) -> Vec<Line> {
@@ -195,7 +195,7 @@ mod tests {
         let (out, memory) = Out::to_memory(SharedRedactor::default(), width);
         print(&out, &plan());
         let lines = memory.lock().unwrap();
-        lines.iter().map(|(_, line)| format!("{}\n", line.trim_end())).collect()
+        lines.iter().map(|(_, line)| line.trim_end().to_owned() + "\n").collect()
     }
 
     #[test]

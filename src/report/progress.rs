@@ -96,6 +96,12 @@ pub(super) struct Layer {
     pub(super) total: u64,
 }
 
+impl Layer {
+    const fn is_settled(self) -> bool {
+        matches!(self.state, LayerState::Pushed | LayerState::Exists | LayerState::Mounted)
+    }
+}
+
 /// A push in numbers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PushTotals {
@@ -113,38 +119,42 @@ impl Progress {
         match &event.kind {
             Kind::Stage { stage } => self.stage = Some((*stage, event.at)),
             Kind::BuildStep { id, name, state, .. } => {
-                let step = self.steps.entry(id.clone()).or_insert_with(|| Step {
-                    name: name.clone(),
-                    state: *state,
-                    tail: VecDeque::new(),
-                });
+                let step = self.step(id);
+                step.name.clone_from(name);
                 step.state = *state;
             }
+            // The first lines may come before the news that their step has started.
             Kind::BuildLog { id, line } => {
-                if let Some(step) = self.steps.get_mut(id) {
-                    if step.tail.len() == TAIL {
-                        step.tail.pop_front();
-                    }
-                    step.tail.push_back(line.clone());
+                let tail = &mut self.step(id).tail;
+                if tail.len() == TAIL {
+                    tail.pop_front();
                 }
+                tail.push_back(line.clone());
             }
             Kind::ContextSent { files, bytes } => self.context = (*files, *bytes),
             Kind::BuildFinished { seconds, .. } => self.build_seconds = Some(*seconds),
             Kind::PushLayer { id, state, current, total } => {
                 let layer = self.layers.entry(id.clone()).or_insert(Layer { state: *state, current: 0, total: 0 });
-                // The second tag finds every layer there: those that this run has pushed stay new.
-                if layer.state == LayerState::Pushed {
-                    return;
+                // Every tag is a push of its own, in which the engine finds again what the one before has sent.
+                if !layer.is_settled() {
+                    layer.state = *state;
+                    layer.total = layer.total.max(*total);
+                    layer.current = if *state == LayerState::Pushed { layer.total } else { *current };
                 }
-                layer.state = *state;
-                layer.total = layer.total.max(*total);
-                layer.current = if *state == LayerState::Pushed { layer.total } else { *current };
             }
             Kind::TagPushed { reference, digest } => self.tags.push((reference.clone(), digest.clone())),
             Kind::Rollout { counts, .. } => self.counts = Some(counts.clone()),
             Kind::ServiceEvent { text } => self.service_event = Some(text.clone()),
             _ => {}
         }
+    }
+
+    fn step(&mut self, id: &str) -> &mut Step {
+        self.steps.entry(id.to_owned()).or_insert_with(|| Step {
+            name: String::new(),
+            state: StepState::Started,
+            tail: VecDeque::new(),
+        })
     }
 
     /// What a stage that went well came to; `None` for one that is not worth a line of its own.
@@ -249,6 +259,19 @@ mod tests {
                 "proven: sha256:0123456789ab is what runs",
             ]
         );
+    }
+
+    #[test]
+    fn a_line_that_comes_before_its_step_is_kept() {
+        let mut run = Run::default();
+        let id = "1".to_owned();
+        let log = Kind::BuildLog { id: id.clone(), line: "no such file".to_owned() };
+        run.apply(&script::at(0.0, Some("api"), log));
+        let state = StepState::Failed;
+        let step = Kind::BuildStep { id, name: "[2/2] RUN make".to_owned(), state, seconds: None, error: None };
+        run.apply(&script::at(0.1, Some("api"), step));
+        let step = run.of("api").and_then(Progress::failed_step).unwrap();
+        assert_eq!((step.name.as_str(), &step.tail), ("[2/2] RUN make", &VecDeque::from(["no such file".to_owned()])));
     }
 
     #[test]

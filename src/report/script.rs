@@ -17,11 +17,7 @@ const DEPLOYMENT: &str = "ecs-svc/1234567890123456789";
 /// An event so many seconds after 19:30 of a fixed day.
 pub(super) fn at(seconds: f64, service: Option<&str>, kind: Kind) -> Event {
     let start: Timestamp = "2026-11-23T19:30:00Z".parse().unwrap();
-    Event {
-        at: start + Duration::from_millis((seconds * 1000.0).round() as u64),
-        service: service.map(Arc::from),
-        kind,
-    }
+    Event { at: start + Duration::from_secs_f64(seconds), service: service.map(Arc::from), kind }
 }
 
 pub(super) fn deployed(service: &str) -> Outcome {
@@ -139,7 +135,11 @@ pub(super) fn good_run() -> Vec<Event> {
         .layer(0.5, "b", LayerState::Pushing, 9_000_000, 10_000_000)
         .layer(0.3, "c", LayerState::Pushed, 0, 0)
         .layer(0.3, "b", LayerState::Pushed, 0, 0)
-        .tag(0.3, "git-1a2b3c4d5e6f")
+        .tag(0.1, "git-1a2b3c4d5e6f")
+        .layer(0.1, "b", LayerState::Waiting, 0, 0)
+        .layer(0.0, "c", LayerState::Waiting, 0, 0)
+        .layer(0.1, "b", LayerState::Exists, 0, 0)
+        .layer(0.0, "c", LayerState::Exists, 0, 0)
         .tag(0.3, "latest")
         .stage(0.1, Stage::Roll)
         .then(0.2, Kind::RolloutStarted { deployment: DEPLOYMENT.to_owned() })

@@ -1,5 +1,7 @@
 //! The sentences that the terminal and the log share.
 
+use std::fmt::Write as _;
+
 use super::line::{Line, Tone};
 use super::progress::Progress;
 use super::words;
@@ -74,7 +76,7 @@ pub(super) fn counts(counts: &RolloutCounts) -> String {
     let mut text = format!("{} of {} run", counts.running, counts.desired);
     for (number, what) in [(counts.pending, "starting"), (counts.failed, "failed"), (counts.old, "old still running")] {
         if number > 0 {
-            text.push_str(&format!(", {number} {what}"));
+            let _ = write!(text, ", {number} {what}");
         }
     }
     text
@@ -89,8 +91,39 @@ pub(super) fn step_ended(state: StepState, seconds: Option<f64>, error: Option<&
         StepState::Done => format!(": done{took}"),
         StepState::Canceled => ": canceled".to_owned(),
         StepState::Failed => match error {
-            Some(error) => format!(": failed{took}: {error}"),
+            Some(error) => format!(": failed{took}: {}", without_command(error)),
             None => format!(": failed{took}"),
         },
+    }
+}
+
+/// BuildKit's error repeats the whole command before the exit code; the step's name has just said it.
+fn without_command(error: &str) -> String {
+    match error.rsplit_once("exit code: ") {
+        Some((_, code)) if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("exit code {code}")
+        }
+        _ => error.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_says_its_exit_code_and_not_its_command_again() {
+        let table = [
+            ("executor failed running [/bin/sh -c make]: exit code: 3", ": failed in 0.2 s: exit code 3"),
+            (
+                "process \"/bin/sh -c make\" did not complete successfully: exit code: 137",
+                ": failed in 0.2 s: exit code 137",
+            ),
+            ("\"/nothing\": not found", ": failed in 0.2 s: \"/nothing\": not found"),
+            ("echo exit code: x", ": failed in 0.2 s: echo exit code: x"),
+        ];
+        for (error, wanted) in table {
+            assert_eq!(step_ended(StepState::Failed, Some(0.2), Some(error)), wanted);
+        }
     }
 }

@@ -173,7 +173,7 @@ mod tests {
             }
         }
         let lines = memory.lock().unwrap();
-        lines.iter().map(|(to, line)| format!("{}{line}\n", if *to == To::Data { "" } else { "! " })).collect()
+        lines.iter().map(|(to, line)| [if *to == To::Data { "" } else { "! " }, line, "\n"].concat()).collect()
     }
 
     #[test]

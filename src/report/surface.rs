@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn colour_follows_the_variables() {
-        let table: [(&[(&str, &str)], bool, bool); 9] = [
+        type Given = &'static [(&'static str, &'static str)];
+        let table: [(Given, bool, bool); 9] = [
             (&[], true, true),
             (&[], false, false),
             (&[("NO_COLOR", "1")], true, false),

@@ -11,7 +11,6 @@ use crate::secret::Secret;
 use crate::vars::Vars;
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn the_engine_says_what_it_is() {
     let engine = Engine::connect(&Vars::of_process()).await.unwrap();
     let facts = engine.facts();
@@ -22,7 +21,6 @@ async fn the_engine_says_what_it_is() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn an_image_is_built_as_it_was_asked_for() {
     let mut bench = Bench::new("asked").await;
     bench.write("a file", "content");
@@ -54,7 +52,6 @@ async fn an_image_is_built_as_it_was_asked_for() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn another_platform_is_sent_explicitly() {
     let bench = Bench::new("platform").await;
     // Nothing may run in it, and the base has to exist for it: an empty image has neither problem.
@@ -70,7 +67,6 @@ async fn another_platform_is_sent_explicitly() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn an_unchanged_context_sends_nothing_and_one_change_sends_one_file() {
     let bench = Bench::new("incremental").await;
     bench.steps("COPY . /data");
@@ -94,7 +90,6 @@ async fn an_unchanged_context_sends_nothing_and_one_change_sends_one_file() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn services_with_the_same_context_build_side_by_side() {
     let bench = Bench::new("side").await;
     for n in 0..300 {
@@ -109,7 +104,6 @@ async fn services_with_the_same_context_build_side_by_side() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn a_mounted_secret_is_seen_by_its_step_and_is_in_no_part_of_the_image() {
     let mut bench = Bench::new("secret").await;
     let value = format!("hunter2 {}", unique());
@@ -128,7 +122,6 @@ async fn a_mounted_secret_is_seen_by_its_step_and_is_in_no_part_of_the_image() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine"]
 async fn an_interrupted_build_stops_on_the_engine_at_once() {
     let bench = Bench::new("cancel").await;
     let marker = format!("86{}", std::process::id());

@@ -177,7 +177,6 @@ async fn an_image_is_read_out_as_a_tar() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Docker Engine and docker-registry"]
 async fn a_private_base_image_is_pulled_with_the_login_of_the_run_or_of_the_user() {
     let registry = Registry::start();
     let mut bench = Bench::new("private").await;
