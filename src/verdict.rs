@@ -70,6 +70,9 @@ pub(crate) struct Outcome {
     pub(crate) url: Option<String>,
     pub(crate) reason: Option<String>,
     pub(crate) hint: Option<String>,
+    /// The last lines that the failed build step wrote.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) log: Vec<String>,
     #[serde(serialize_with = "tenths")]
     pub(crate) seconds: f64,
 }
@@ -93,6 +96,7 @@ impl Outcome {
             url: None,
             reason: None,
             hint: None,
+            log: Vec::new(),
             seconds: 0.0,
         }
     }
@@ -101,6 +105,7 @@ impl Outcome {
         Self {
             reason: Some(error.line()),
             hint: error.hints().first().cloned(),
+            log: error.shown_excerpt().to_vec(),
             ..Self::ended(service, verdict, error.exit())
         }
     }

@@ -75,7 +75,7 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let engine = self.unless_cancelled(async { Ok(Engine::connect(&self.context.vars).await) }).await?;
+        let engine = self.unless_cancelled(async { Ok(engine(self.context).await) }).await?;
         let clients = Clients::connect(&specification.environment, settings).await?;
         let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
         let request = Request {
@@ -186,6 +186,13 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// An engine that can build.
+async fn engine(context: &Context) -> Result<Engine> {
+    let engine = Engine::connect(&context.vars).await?;
+    engine.require_buildkit()?;
+    Ok(engine)
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {

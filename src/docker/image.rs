@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::engine::Engine;
 use super::http::{Query, RequestError, chain, empty, path_element};
+#[cfg(test)]
 use super::reference::split_tag;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -74,6 +75,7 @@ impl Engine {
         Ok(())
     }
 
+    #[cfg(test)]
     /// Takes a name away from an image. Its layers stay as long as another name holds them; a name that is not there is
     /// no error.
     pub(crate) async fn untag(&self, reference: &str) -> Result<()> {

@@ -27,7 +27,10 @@ pub(super) fn in_short(plan: &Plan) -> Vec<Line> {
 
 fn service_in_short(service: &ServicePlan) -> Line {
     let running = service.running_revision.as_deref().map_or_else(
-        || "what runs there has no recorded revision".to_owned(),
+        || match service.running_digest {
+            Some(_) => "what runs there has no recorded revision".to_owned(),
+            None => "nothing runs there yet".to_owned(),
+        },
         |revision| format!("{} runs there", words::short_revision(revision)),
     );
     Line::new()

@@ -73,6 +73,7 @@ impl Filter {
         Ok((decision, here))
     }
 
+    #[cfg(test)]
     /// Whether a path alone is visible, with no walk that led to it.
     pub(crate) fn shows(&self, path: &str) -> Result<bool, BadPattern> {
         Ok((self.include.is_empty() || self.include.matches(path)?) && !self.exclude.matches(path)?)

@@ -38,6 +38,7 @@ impl Matcher {
         &self.patterns
     }
 
+    #[cfg(test)]
     pub(crate) fn has_exceptions(&self) -> bool {
         self.patterns.iter().any(Pattern::is_exception)
     }
