@@ -31,6 +31,7 @@ pub(super) fn deployed(service: &str) -> Outcome {
         url: Some("http://127.0.0.1:32768".to_owned()),
         reason: None,
         hint: None,
+        log: Vec::new(),
         seconds: 12.345,
     }
 }
