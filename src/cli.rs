@@ -106,6 +106,14 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) approve: bool,
 
+    /// Deploy a commit although a rollback took it away
+    #[arg(long)]
+    pub(crate) release_hold: bool,
+
+    /// Write down in this file who deployed what, and how it ended (JSON)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) receipt: Option<PathBuf>,
+
     /// End when ECS has accepted the rollout, without waiting and without proof
     #[arg(long)]
     pub(crate) no_wait: bool,

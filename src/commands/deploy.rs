@@ -82,6 +82,7 @@ impl Run<'_> {
             revision: resolved.revision.clone(),
             branch: resolved.branch.clone(),
             allow_dirty: self.args.allow_dirty,
+            release_hold: self.args.release_hold,
             dry_run: self.args.dry_run,
         };
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
