@@ -47,7 +47,7 @@ impl Verdict {
 
     /// Whether the service is as the user wanted it.
     pub(crate) const fn is_good(self) -> bool {
-        matches!(self, Self::Deployed | Self::Planned | Self::Started)
+        matches!(self, Self::Deployed | Self::Unchanged | Self::Planned | Self::Started)
     }
 }
 
