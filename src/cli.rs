@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Look for faults in deploy.yaml, the Dockerfiles and the secrets, offline
     Check(CheckArgs),
+    /// Show what runs where, since when and from which commit
+    Status(StatusArgs),
+    /// Show what was deployed there, and how it ended
+    History(HistoryArgs),
     /// The stand-in for AWS on this machine
     Local(crate::commands::local::LocalArgs),
     /// Print the JSON Schema of deploy.yaml, for editors
@@ -133,6 +137,50 @@ pub(crate) struct DeployArgs {
     /// Deploy to the stand-in for AWS on this machine: needs no account
     #[arg(long)]
     pub(crate) local: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The services to show; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment to show; without it, all of them
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+
+    /// Look again every five seconds, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+
+    /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// The services to show; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: String,
+
+    /// How many entries to show, the newest first
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 #[derive(Debug, Args)]

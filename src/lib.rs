@@ -31,6 +31,7 @@ mod revision;
 mod rollback;
 mod rollout;
 mod secret;
+mod standing;
 mod status;
 mod target;
 mod vars;

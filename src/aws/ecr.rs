@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::secret::Secret;
 
-pub(crate) use images::{Image, images};
+pub(crate) use images::{Image, image, images};
 
 /// The manifest types that may stand behind a tag: without this list ECR converts or refuses.
 const MANIFEST_TYPES: [&str; 4] = [

@@ -2,8 +2,10 @@
 
 mod check;
 mod deploy;
+mod history;
 pub(crate) mod local;
 mod manual;
+mod status;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
@@ -20,6 +22,8 @@ pub(crate) struct Context {
 pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
     match cli.command {
         Command::Deploy(args) => deploy::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
         Command::Check(args) => check::run(&args, context),
         Command::Local(args) => local::run(args, context).await,
         Command::Schema => manual::schema(context),

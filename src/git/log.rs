@@ -4,9 +4,8 @@
 //! no error here: a shallow clone, or no clone at all, leaves a question open.
 
 use std::path::Path;
-use std::process::Stdio;
 
-use tokio::process::Command;
+use super::program::git;
 
 /// A commit as people know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub(crate) struct Commit {
 /// The commit with that hash or the beginning of it; `None` where this clone does not have it, or more than one.
 pub(crate) async fn commit(folder: &Path, name: &str) -> Option<Commit> {
     let name = hash(name)?;
-    let told = git(folder, &["log", "-1", "--format=%H%x00%s%x00%an", &format!("{name}^{{commit}}"), "--"]).await?;
+    let told = ask(folder, &["log", "-1", "--format=%H%x00%s%x00%an", &format!("{name}^{{commit}}"), "--"]).await?;
     parse(&told)
 }
 
@@ -30,7 +29,7 @@ pub(crate) async fn behind(folder: &Path, revision: &str, branch: &str) -> Optio
     let revision = hash(revision)?;
     for side in ["refs/remotes/origin", "refs/heads"] {
         let range = format!("{revision}..{side}/{branch}");
-        if let Some(count) = git(folder, &["rev-list", "--count", &range, "--"]).await {
+        if let Some(count) = ask(folder, &["rev-list", "--count", &range, "--"]).await {
             return count.trim().parse().ok();
         }
     }
@@ -48,22 +47,9 @@ fn parse(told: &str) -> Option<Commit> {
     Some(Commit { revision: fields.next()?, subject: fields.next()?, author: fields.next()? })
 }
 
-async fn git(folder: &Path, args: &[&str]) -> Option<String> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(folder).args(args).stdin(Stdio::null()).kill_on_drop(true);
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-        command.env_remove(name);
-    }
-    // No question to a person, no fetch behind our back, no lock, no translation.
-    command.envs([
-        ("LC_ALL", "C"),
-        ("GIT_OPTIONAL_LOCKS", "0"),
-        ("GIT_TERMINAL_PROMPT", "0"),
-        ("GIT_NO_LAZY_FETCH", "1"),
-        ("GIT_NO_REPLACE_OBJECTS", "1"),
-    ]);
-    let output = command.output().await.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+async fn ask(folder: &Path, args: &[&str]) -> Option<String> {
+    let answer = git(folder, args).await.ok()?;
+    answer.success.then_some(answer.output)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod progress;
 #[cfg(test)]
 mod script;
 mod shared_redactor;
+mod standing;
 mod story;
 mod summary;
 mod surface;
@@ -26,8 +27,9 @@ use tokio::task::JoinHandle;
 
 pub(crate) use console::Console;
 use error::print as print_error;
-use out::Out;
+pub(crate) use out::Out;
 use shared_redactor::SharedRedactor;
+pub(crate) use standing::{history as print_history, status as print_status};
 use surface::Surface;
 
 use crate::event::{Event, Kind, Message};

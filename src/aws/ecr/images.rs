@@ -1,5 +1,7 @@
 //! What a repository holds: digests with their tags and the time of their push.
 
+use aws_sdk_ecr::error::ProvideErrorMetadata;
+use aws_sdk_ecr::types::{ImageDetail, ImageIdentifier};
 use jiff::Timestamp;
 
 use crate::aws::Clients;
@@ -29,15 +31,27 @@ pub(crate) async fn images(clients: &Clients, repository: &str) -> Result<Vec<Im
     let mut images = Vec::new();
     while let Some(image) = pages.next().await {
         let image = image.map_err(|error| aws("ecr:DescribeImages", &error))?;
-        let Some(digest) = image.image_digest() else { continue };
-        let mut tags = image.image_tags().to_vec();
-        tags.sort();
-        let pushed_at = image
-            .image_pushed_at()
-            .and_then(|at| Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok());
-        images.push(Image { digest: digest.to_owned(), tags, pushed_at });
+        images.extend(convert(&image));
     }
     // The digest decides between pushes of the same second, so that the order is the same each time.
     images.sort_by(|one, other| (other.pushed_at, &other.digest).cmp(&(one.pushed_at, &one.digest)));
     Ok(images)
+}
+
+/// The image with that digest; `None` when the repository does not have it (any more).
+pub(crate) async fn image(clients: &Clients, repository: &str, digest: &str) -> Result<Option<Image>> {
+    let id = ImageIdentifier::builder().image_digest(digest).build();
+    match clients.ecr.describe_images().repository_name(repository).image_ids(id).send().await {
+        Ok(answer) => Ok(answer.image_details().first().and_then(convert)),
+        Err(error) if error.code() == Some("ImageNotFoundException") => Ok(None),
+        Err(error) => Err(aws("ecr:DescribeImages", &error)),
+    }
+}
+
+fn convert(image: &ImageDetail) -> Option<Image> {
+    let mut tags = image.image_tags().to_vec();
+    tags.sort();
+    let pushed_at =
+        image.image_pushed_at().and_then(|at| Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok());
+    Some(Image { digest: image.image_digest()?.to_owned(), tags, pushed_at })
 }
