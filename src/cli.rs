@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show what runs where, since when and from which commit
     Status(StatusArgs),
+    /// Take up the watch of a rollout in flight, and prove it
+    Wait(WaitArgs),
+    /// Bring the previous revision back, or the one that is named, and hold what it takes away
+    Rollback(RollbackArgs),
     /// Show what was deployed there, and how it ended
     History(HistoryArgs),
     /// The stand-in for AWS on this machine
@@ -154,6 +158,76 @@ pub(crate) struct StatusArgs {
     pub(crate) watch: bool,
 
     /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+/// How long to watch a rollout.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Patience {
+    /// How long to wait for a rollout
+    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// End at a crash loop; `false` waits until ECS gives up or the time is over
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) fail_fast: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// The services to wait for; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: String,
+
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+
+    /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The services to roll back; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment; a rollback never takes it from the branch
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: String,
+
+    /// The revision to go back to: a commit (7 digits at least), an image tag or a digest; without it, what ran before
+    #[arg(long, value_name = "REV")]
+    pub(crate) to: Option<String>,
+
+    /// Print what would be rolled back to what, and change nothing anywhere
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// A person has approved this run by a manual step of the CI
+    #[arg(long)]
+    pub(crate) approve: bool,
+
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+
+    /// Write down in this file who rolled what back, and how it ended (JSON)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) receipt: Option<PathBuf>,
+
+    /// Work on the stand-in for AWS on this machine
     #[arg(long)]
     pub(crate) local: bool,
 

@@ -36,6 +36,7 @@ mod status;
 mod target;
 mod vars;
 mod verdict;
+mod wait;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;

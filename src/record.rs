@@ -14,12 +14,12 @@ use crate::event::{Events, Stage};
 /// What to write down.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record<'a> {
-    /// The revision that runs now.
-    pub(crate) revision: &'a str,
+    /// The revision that runs now; `None` where nothing says which commit the image was made from.
+    pub(crate) revision: Option<&'a str>,
     /// Its digest in the registry.
     pub(crate) digest: &'a str,
     /// What the next changeset is counted from; after a rollback not the revision that runs.
-    pub(crate) base: &'a str,
+    pub(crate) base: Option<&'a str>,
     /// The revision that a rollback took away.
     pub(crate) held: Option<&'a str>,
     /// The digest that ran before, where it was another one.
@@ -50,12 +50,8 @@ impl<'a> Previous<'a> {
 impl Record<'_> {
     /// The tags to write, and those of `present` that are no longer true.
     fn changes(&self, at: Timestamp, present: &BTreeMap<String, String>) -> (Vec<(Tag, String)>, Vec<Tag>) {
-        let mut write = vec![
-            (Tag::Revision, self.revision.to_owned()),
-            (Tag::Base, self.base.to_owned()),
-            (Tag::Digest, self.digest.to_owned()),
-            (Tag::DeployedAt, at.strftime("%FT%TZ").to_string()),
-        ];
+        let mut write =
+            vec![(Tag::Digest, self.digest.to_owned()), (Tag::DeployedAt, at.strftime("%FT%TZ").to_string())];
         let previous = match self.previous {
             Previous::Is(digest) => Some(digest),
             Previous::Kept => present.get(Tag::Previous.key()).map(String::as_str),
@@ -63,6 +59,8 @@ impl Record<'_> {
         };
         let mut remove = Vec::new();
         for (tag, value) in [
+            (Tag::Revision, self.revision),
+            (Tag::Base, self.base),
             (Tag::Held, self.held),
             (Tag::Previous, previous),
             (Tag::DeployedBy, self.by),
@@ -132,8 +130,8 @@ mod tests {
     #[test]
     fn a_rollback_holds_what_it_took_away() {
         let record = Record {
-            revision: "r0",
-            base: "r1",
+            revision: Some("r0"),
+            base: Some("r1"),
             held: Some("r1"),
             digest: "sha256:0",
             previous: Previous::Unknown,
@@ -151,7 +149,7 @@ mod tests {
         assert_eq!(Previous::of(Some("sha256:1"), "sha256:1"), Previous::Kept);
         assert_eq!(Previous::of(Some("sha256:1"), "sha256:2"), Previous::Is("sha256:1"));
         assert_eq!(Previous::of(None, "sha256:2"), Previous::Kept);
-        let record = Record { revision: "r1", base: "r1", digest: "sha256:1", ..Record::default() };
+        let record = Record { revision: Some("r1"), base: Some("r1"), digest: "sha256:1", ..Record::default() };
         let (written, removed) = record.changes(Timestamp::UNIX_EPOCH, &present(&[(Tag::Previous, "sha256:0")]));
         assert_eq!(value(&written, Tag::Previous), Some("sha256:0"));
         assert!(removed.is_empty());

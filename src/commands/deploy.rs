@@ -2,9 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
 use super::local::Session;
-use crate::approval::{self, Approval};
+use super::{Context, approve, finish};
 use crate::aws::{Clients, Settings};
 use crate::cli::DeployArgs;
 use crate::config::{ResolveInput, SecretsMode};
@@ -29,16 +28,7 @@ pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
             .hint("what was under way may be half done: look at the service before you rely on it")),
     };
-    let (exit_code, environment, services) = match &ended {
-        Ok((environment, outcomes)) => (worst(outcomes), Some(environment.clone()), outcomes.clone()),
-        Err(error) => (error.exit(), None, Vec::new()),
-    };
-    reporter.finish(Kind::Finished { exit_code, environment, services }).await;
-    ended.map(|_| exit_code)
-}
-
-fn worst(outcomes: &[Outcome]) -> Exit {
-    outcomes.iter().fold(Exit::Success, |worst, outcome| worst.worst(outcome.exit_code))
+    finish(reporter, ended).await
 }
 
 struct Run<'a> {
@@ -99,9 +89,10 @@ impl Run<'_> {
             fail_fast: self.args.fail_fast,
             no_wait: self.args.no_wait,
             jobs: usize::from(self.args.jobs),
-            approved_by: match self.approved(&plan, resolved).await? {
+            approved_by: match self.approved(&plan, resolved).await {
                 Ok(by) => by,
-                Err(refused) => return Ok(refused_all(&plan, &refused)),
+                Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
+                Err(error) => return Err(error),
             },
         };
         let (events, cancel) = (self.events, self.cancel);
@@ -156,26 +147,16 @@ impl Run<'_> {
         Ok(observed)
     }
 
-    /// Who approved it, or the gate's refusal.
-    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Result<Option<String>>> {
-        let terminal = self.context.console.can_ask();
-        let environment = &plan.environment;
-        match approval::approval(environment, plan.approval, self.args.approve, resolved.ci.as_ref(), terminal) {
-            Ok(Approval::NotNeeded) => Ok(Ok(None)),
-            Ok(Approval::Given { by }) => Ok(Ok(Some(by))),
-            Err(error) => Ok(Err(error)),
-            Ok(Approval::Ask) => {
-                self.events.flushed().await;
-                let question = format!("Type the name of the environment to deploy to {environment}: ");
-                let answer = self.unless_cancelled(self.context.console.ask(&question)).await?;
-                Ok(if approval::is_yes(&answer, environment) {
-                    Ok(plan.identity.clone())
-                } else {
-                    Err(Error::new(Exit::Gate, format!("not approved: `{environment}` was not typed"))
-                        .hint("nothing was built or changed"))
-                })
-            }
-        }
+    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {
+        let asked = approve::Asked {
+            environment: &plan.environment,
+            action: "deploy",
+            required: plan.approval,
+            flag: self.args.approve,
+            ci: resolved.ci.as_ref(),
+            identity: plan.identity.as_deref(),
+        };
+        self.unless_cancelled(approve::approved(&asked, self.context, self.events)).await
     }
 
     /// Reads may be given up at any moment.

@@ -210,9 +210,9 @@ impl<'a> Ship<'a> {
         let revision = plan.revision.full();
         let digest = self.trail.digest.as_deref().unwrap_or_default();
         let record = Record {
-            revision: &revision,
+            revision: Some(&revision),
             digest,
-            base: &revision,
+            base: Some(&revision),
             held: None,
             previous: Previous::of(self.plan.running_digest.as_deref(), digest),
             by: plan.identity.as_deref(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::aws::ecr::Image;
 use crate::aws::ecs::ServiceDeployment;
 
-pub(crate) use read::read;
+pub(crate) use read::{read, sources};
 
 /// One deployment, or a push that no known deployment took up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

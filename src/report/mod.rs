@@ -25,7 +25,7 @@ mod words;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-pub(crate) use console::Console;
+pub(crate) use console::{Console, Reporting};
 use error::print as print_error;
 pub(crate) use out::Out;
 use shared_redactor::SharedRedactor;

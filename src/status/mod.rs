@@ -221,9 +221,8 @@ fn notes(status: &ServiceStatus, service: &Wanted, seen: &ObservedService, diges
         );
     }
     if let Some(primary) = seen.service.as_ref().ok().and_then(Service::primary) {
-        if let Some(reason) = primary.reason.as_ref().filter(|_| status.state != State::Steady) {
-            notes.push(reason.clone());
-        }
+        let settled = primary.rollout == Some(RolloutState::Completed);
+        notes.extend(primary.reason.clone().filter(|_| !settled));
         if let Some(failure) = last_failure(service, seen, &primary.id).filter(|_| status.state != State::Steady) {
             notes.push(format!("its last task to fail: {}", failure.in_words()));
         }
