@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_deploy_ends_a_hold_and_says_what_ran_before() {
         let record = Record {
-            revision: "r2",
-            base: "r2",
+            revision: Some("r2"),
+            base: Some("r2"),
             digest: "sha256:2",
             previous: Previous::Is("sha256:1"),
             ..Record::default()
