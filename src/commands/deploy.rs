@@ -1,9 +1,11 @@
 //! `shipit deploy`: resolve → observe → plan → gates → act.
 
+use std::cell::RefCell;
+
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
-use super::{Context, approve, finish};
+use super::{Context, Noted, approve, finish};
 use crate::aws::{Clients, Settings};
 use crate::cli::DeployArgs;
 use crate::config::{ResolveInput, SecretsMode};
@@ -15,20 +17,26 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
+use crate::receipt::{self, Before};
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
+    if let Some(path) = &args.receipt {
+        receipt::check(path)?;
+    }
+    let noted = Noted::begin("deploy");
     let cancel = CancellationToken::new();
     let interrupts = Interrupts::listen()?;
     let reporter = context.console.report(args.dry_run);
-    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel };
+    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel, noted: &noted };
     let ended = tokio::select! {
         ended = run.to_the_end() => ended,
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
             .hint("what was under way may be half done: look at the service before you rely on it")),
     };
-    finish(reporter, ended).await
+    let receipt = args.receipt.as_deref().map(|path| (path, noted));
+    finish(reporter, ended, receipt).await
 }
 
 struct Run<'a> {
@@ -36,6 +44,7 @@ struct Run<'a> {
     context: &'a Context,
     events: &'a Events,
     cancel: &'a CancellationToken,
+    noted: &'a RefCell<Noted>,
 }
 
 impl Run<'_> {
@@ -51,6 +60,7 @@ impl Run<'_> {
         let resolved = self.unless_cancelled(resolve(wanted, &self.context.vars)).await?;
         self.context.console.hide(&resolved.specification.secrets);
         self.started(&resolved);
+        self.note(&resolved);
         let stand_in = match self.args.local {
             true => Some(self.unless_cancelled(Session::open(&resolved.manifest, self.context, self.events)).await?),
             false => None,
@@ -77,6 +87,7 @@ impl Run<'_> {
         };
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
+        self.note_plan(&plan);
         let engine = match engine {
             Ok(engine) if !self.args.dry_run => engine,
             _ => return Ok(deploy::planned(&plan)),
@@ -95,6 +106,7 @@ impl Run<'_> {
                 Err(error) => return Err(error),
             },
         };
+        self.noted.borrow_mut().receipt.approved_by.clone_from(&options.approved_by);
         let (events, cancel) = (self.events, self.cancel);
         let deploy = Deploy {
             clients: &clients,
@@ -120,6 +132,36 @@ impl Run<'_> {
             services: specification.services.iter().map(|service| service.name.clone()).collect(),
             local: self.args.local,
         });
+    }
+
+    fn note(&self, resolved: &Resolved) {
+        let Resolved { specification, revision, .. } = resolved;
+        let mut noted = self.noted.borrow_mut();
+        noted.secrets.clone_from(&specification.secrets);
+        let receipt = &mut noted.receipt;
+        receipt.project = Some(specification.project.clone());
+        receipt.environment = Some(specification.environment.name.clone());
+        receipt.branch.clone_from(&resolved.branch);
+        receipt.revision = Some(revision.full());
+        receipt.subject.clone_from(&revision.subject);
+        receipt.author.clone_from(&revision.author);
+        receipt.in_ci(resolved.ci.as_ref());
+    }
+
+    fn note_plan(&self, plan: &Plan) {
+        let receipt = &mut self.noted.borrow_mut().receipt;
+        receipt.account.clone_from(&plan.account);
+        receipt.region = Some(plan.region.clone());
+        receipt.identity.clone_from(&plan.identity);
+        receipt.before = plan
+            .services
+            .iter()
+            .map(|service| Before {
+                service: service.service.clone(),
+                revision: service.running_revision.clone(),
+                digest: service.running_digest.clone(),
+            })
+            .collect();
     }
 
     async fn observe(

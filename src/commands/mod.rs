@@ -10,11 +10,20 @@ mod rollback;
 mod status;
 mod wait;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+
 use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::event::Kind;
 use crate::exit::Exit;
+use crate::receipt::{self, Receipt};
+use crate::redact::Redactor;
 use crate::report::{Console, Reporting};
+use crate::secret::Secret;
 use crate::vars::Vars;
 use crate::verdict::Outcome;
 
@@ -39,14 +48,40 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
     }
 }
 
-/// Ends the report of a run on some services of an environment with the worst of their exit codes.
-async fn finish(reporter: Reporting, ended: Result<(String, Vec<Outcome>)>) -> Result<Exit> {
-    let (exit_code, environment, services) = match &ended {
+/// Ends the report of a run on some services of an environment with the worst of their exit codes. Where a receipt is
+/// wanted it is written first; a run without its receipt is no success.
+async fn finish(
+    reporter: Reporting,
+    ended: Result<(String, Vec<Outcome>)>,
+    receipt: Option<(&Path, RefCell<Noted>)>,
+) -> Result<Exit> {
+    let (mut exit_code, environment, services) = match &ended {
         Ok((environment, outcomes)) => (worst(outcomes), Some(environment.clone()), outcomes.clone()),
         Err(error) => (error.exit(), None, Vec::new()),
     };
+    if let Some((path, noted)) = receipt {
+        let Noted { mut receipt, secrets } = noted.into_inner();
+        let told = ended.as_ref().map(|(_, outcomes)| outcomes.as_slice());
+        receipt.end(Timestamp::now(), exit_code, told);
+        if let Err(error) = receipt::write(&receipt, path, &Redactor::new(secrets.values())) {
+            reporter.events().warn(error.line(), None);
+            exit_code = if exit_code == Exit::Success { Exit::Fault } else { exit_code };
+        }
+    }
     reporter.finish(Kind::Finished { exit_code, environment, services }).await;
     ended.map(|_| exit_code)
+}
+
+/// What a run notes down for its receipt, and what must not be read in it.
+struct Noted {
+    receipt: Receipt,
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl Noted {
+    fn begin(command: &'static str) -> RefCell<Self> {
+        RefCell::new(Self { receipt: Receipt::begin(command, Timestamp::now()), secrets: BTreeMap::new() })
+    }
 }
 
 fn worst(outcomes: &[Outcome]) -> Exit {

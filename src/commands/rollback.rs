@@ -1,9 +1,11 @@
 //! `shipit rollback`: observe → plan → gates → act, like a deploy without a build.
 
+use std::cell::RefCell;
+
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
-use super::{Context, approve, finish};
+use super::{Context, Noted, approve, finish};
 use crate::aws::{Clients, Settings};
 use crate::cli::RollbackArgs;
 use crate::config::specification::Specification;
@@ -11,22 +13,27 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
-use crate::report::Format;
+use crate::receipt::{self, Before};
 use crate::rollback::{Act, Plan, To, observe, plan, planned};
 use crate::standing::Standing;
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
+    if let Some(path) = &args.receipt {
+        receipt::check(path)?;
+    }
+    let noted = Noted::begin("rollback");
     let cancel = CancellationToken::new();
     let interrupts = Interrupts::listen()?;
     let reporter = context.console.report(args.dry_run);
-    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel };
+    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel, noted: &noted };
     let ended = tokio::select! {
         ended = run.to_the_end() => ended,
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
             .hint("what was under way may be half done: look at the service, shipit status")),
     };
-    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes))).await
+    let receipt = args.receipt.as_deref().map(|path| (path, noted));
+    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), receipt).await
 }
 
 struct Run<'a> {
@@ -34,6 +41,7 @@ struct Run<'a> {
     context: &'a Context,
     events: &'a Events,
     cancel: &'a CancellationToken,
+    noted: &'a RefCell<Noted>,
 }
 
 impl Run<'_> {
@@ -42,6 +50,7 @@ impl Run<'_> {
         let specification = standing.specification(&self.args.env, &self.args.services, &self.context.vars)?;
         self.context.console.hide(&specification.secrets);
         self.started(&specification);
+        self.note(&standing, &specification);
         let stand_in = match self.args.local {
             true => Some(self.unless_cancelled(Session::open(&standing.manifest, self.context, self.events)).await?),
             false => None,
@@ -64,7 +73,8 @@ impl Run<'_> {
         let to = self.args.to.clone().map_or(To::Previous, To::Named);
         let observed = self.unless_cancelled(async { Ok(observe(&clients, specification, &to).await) }).await?;
         let plan = plan(specification, &observed);
-        self.show(&plan);
+        self.events.emit(Kind::RollbackPlanned { plan: Box::new(plan.clone()) });
+        self.note_plan(&plan);
         let outcomes = planned(&plan);
         if self.args.dry_run || outcomes.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(outcomes);
@@ -83,6 +93,7 @@ impl Run<'_> {
             Err(error) if error.exit() == Exit::Gate => return Ok(refused_all(&plan, &error)),
             Err(error) => return Err(error),
         };
+        self.noted.borrow_mut().receipt.approved_by.clone_from(&approved_by);
         let act = Act {
             clients: &clients,
             plan: &plan,
@@ -109,17 +120,28 @@ impl Run<'_> {
         });
     }
 
-    fn show(&self, plan: &Plan) {
-        self.events.emit(Kind::RollbackPlanned { plan: Box::new(plan.clone()) });
-        if self.context.console.format() == Format::Json {
-            return;
-        }
-        for sentence in plan.sentences() {
-            self.events.note(sentence);
-        }
-        for warning in &plan.warnings {
-            self.events.warn(warning.clone(), None);
-        }
+    fn note(&self, standing: &Standing, specification: &Specification) {
+        let mut noted = self.noted.borrow_mut();
+        noted.secrets.clone_from(&specification.secrets);
+        noted.receipt.project = Some(specification.project.clone());
+        noted.receipt.environment = Some(specification.environment.name.clone());
+        noted.receipt.in_ci(standing.ci.as_ref());
+    }
+
+    fn note_plan(&self, plan: &Plan) {
+        let receipt = &mut self.noted.borrow_mut().receipt;
+        receipt.account.clone_from(&plan.account);
+        receipt.region = Some(plan.region.clone());
+        receipt.identity.clone_from(&plan.identity);
+        receipt.before = plan
+            .services
+            .iter()
+            .map(|step| Before {
+                service: step.service.clone(),
+                revision: step.from.revision.clone(),
+                digest: step.from.digest.clone(),
+            })
+            .collect();
     }
 
     /// Reads may be given up at any moment.

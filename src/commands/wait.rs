@@ -25,7 +25,7 @@ pub(super) async fn run(args: WaitArgs, context: &Context) -> Result<Exit> {
         ended = to_the_end(&args, context, reporter.events(), &cancel) => ended,
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")),
     };
-    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes))).await
+    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), None).await
 }
 
 async fn to_the_end(
