@@ -45,6 +45,14 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Look for faults in deploy.yaml, the Dockerfiles and the secrets, offline
     Check(CheckArgs),
+    /// Show what runs where, since when and from which commit
+    Status(StatusArgs),
+    /// Take up the watch of a rollout in flight, and prove it
+    Wait(WaitArgs),
+    /// Bring the previous revision back, or the one that is named, and hold what it takes away
+    Rollback(RollbackArgs),
+    /// Show what was deployed there, and how it ended
+    History(HistoryArgs),
     /// The stand-in for AWS on this machine
     Local(crate::commands::local::LocalArgs),
     /// Print the JSON Schema of deploy.yaml, for editors
@@ -106,6 +114,14 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) approve: bool,
 
+    /// Deploy a commit although a rollback took it away
+    #[arg(long)]
+    pub(crate) release_hold: bool,
+
+    /// Write down in this file who deployed what, and how it ended (JSON)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) receipt: Option<PathBuf>,
+
     /// End when ECS has accepted the rollout, without waiting and without proof
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -125,6 +141,120 @@ pub(crate) struct DeployArgs {
     /// Deploy to the stand-in for AWS on this machine: needs no account
     #[arg(long)]
     pub(crate) local: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The services to show; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment to show; without it, all of them
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+
+    /// Look again every five seconds, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+
+    /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+/// How long to watch a rollout.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Patience {
+    /// How long to wait for a rollout
+    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// End at a crash loop; `false` waits until ECS gives up or the time is over
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) fail_fast: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// The services to wait for; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: String,
+
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+
+    /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The services to roll back; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment; a rollback never takes it from the branch
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: String,
+
+    /// The revision to go back to: a commit (7 digits at least), an image tag or a digest; without it, what ran before
+    #[arg(long, value_name = "REV")]
+    pub(crate) to: Option<String>,
+
+    /// Print what would be rolled back to what, and change nothing anywhere
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// A person has approved this run by a manual step of the CI
+    #[arg(long)]
+    pub(crate) approve: bool,
+
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+
+    /// Write down in this file who rolled what back, and how it ended (JSON)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) receipt: Option<PathBuf>,
+
+    /// Work on the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// The services to show; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    /// The environment
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: String,
+
+    /// How many entries to show, the newest first
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 #[derive(Debug, Args)]

@@ -106,6 +106,10 @@ pub(crate) enum Kind {
     Planned {
         plan: Box<Plan>,
     },
+    /// What a rollback would do, and what it shows before it acts.
+    RollbackPlanned {
+        plan: Box<crate::rollback::Plan>,
+    },
     /// A step (vertex) of the build changed its state. `id` is the vertex digest.
     BuildStep {
         id: String,

@@ -1,7 +1,9 @@
 //! The gates: pure judgements on whether a deploy may go ahead. Each says what is in the way and what to do.
 //! (The branch gate is with the choice of the environment, in `target`.)
 
-use crate::aws::ecs::{Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, TaskDefinition};
+use std::collections::BTreeMap;
+
+use crate::aws::ecs::{Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, Tag, TaskDefinition};
 use crate::aws::identity::Identity;
 use crate::config::specification::{self, Environment};
 use crate::exit::Exit;
@@ -57,8 +59,23 @@ pub(crate) fn after(environment: &str, releases: &[Release], revision: &Revision
     missing.collect()
 }
 
-/// Everything about one service that keeps a forced deployment from doing what is meant.
+/// Everything about one service that keeps a deploy from doing what is meant.
 pub(crate) fn service(service: &specification::Service, seen: &ObservedService) -> Vec<Finding> {
+    let mut findings = standing(service, seen);
+    if let Some(id) = in_flight(service, seen) {
+        let mut finding = Finding::new(
+            Exit::Gate,
+            format!("another rollout of `{}` is in flight: {id}", service.service),
+            "wait until it has ended (shipit wait), then run this again",
+        );
+        finding.service = Some(service.name.clone());
+        findings.push(finding);
+    }
+    findings
+}
+
+/// The same but for a rollout in flight: what keeps any forced deployment from doing what is meant.
+pub(crate) fn standing(service: &specification::Service, seen: &ObservedService) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut say = |exit, text: String, hint: String| {
         let mut finding = Finding::new(exit, text, hint);
@@ -76,7 +93,7 @@ pub(crate) fn service(service: &specification::Service, seen: &ObservedService) 
         );
     }
     if let Ok(found) = &seen.service {
-        for (exit, text, hint) in state(service, found, seen) {
+        for (exit, text, hint) in state(service, found) {
             say(exit, text, hint);
         }
         if let Some(Ok(definition)) = &seen.definition {
@@ -90,7 +107,37 @@ pub(crate) fn service(service: &specification::Service, seen: &ObservedService) 
 
 type Objection = (Exit, String, String);
 
-fn state(service: &specification::Service, found: &Service, seen: &ObservedService) -> Vec<Objection> {
+/// What a rollback that is still in force means for this deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// The very commit that was taken away.
+    Same(Finding),
+    /// Another one; deploying it ends the hold.
+    Other(String),
+}
+
+/// After a rollback its commit is held (the tag `shipit:held`), so that it does not come back by accident.
+pub(crate) fn held(service: &str, recorded: Option<&BTreeMap<String, String>>, revision: &Revision) -> Option<Hold> {
+    let held = recorded?.get(Tag::Held.key()).filter(|held| !held.is_empty())?;
+    // Where the full hash was not known, its 12 digits were recorded.
+    let same = revision.full() == *held || revision.short() == *held;
+    if !same {
+        let short = &held[..held.char_indices().nth(12).map_or(held.len(), |(at, _)| at)];
+        return Some(Hold::Other(format!(
+            "{service}: {short} was rolled back here and is held; deploying {} ends the hold",
+            revision.short()
+        )));
+    }
+    let mut finding = Finding::new(
+        Exit::Gate,
+        format!("{} is held after a rollback of `{service}`", revision.short()),
+        "deploy a commit that mends it; if this one is wanted all the same, pass --release-hold",
+    );
+    finding.service = Some(service.to_owned());
+    Some(Hold::Same(finding))
+}
+
+fn state(service: &specification::Service, found: &Service) -> Vec<Objection> {
     let name = &service.service;
     let mut objections = Vec::new();
     let status = match &found.status {
@@ -120,19 +167,23 @@ fn state(service: &specification::Service, found: &Service, seen: &ObservedServi
             format!("service `{name}` is deployed by {}, which this version cannot watch to its end", found.strategy);
         objections.push((Exit::Aws, text, "only rolling updates can be proven so far".to_owned()));
     }
-    if let Some(id) = in_flight(found, seen, service) {
-        objections.push((
-            Exit::Gate,
-            format!("another rollout of `{name}` is in flight: {id}"),
-            "wait until it has ended, then run this again".to_owned(),
-        ));
-    }
     objections
 }
 
-/// A rollout in flight is never trampled, except one that only fails: it will not end by itself, and what is being
-/// deployed may be its cure.
-fn in_flight(found: &Service, seen: &ObservedService, service: &specification::Service) -> Option<String> {
+/// The rollout in flight that a deploy must not trample. One that only fails is none: it will not end by itself, and
+/// what is being deployed may be its cure.
+fn in_flight(service: &specification::Service, seen: &ObservedService) -> Option<String> {
+    let found = seen.service.as_ref().ok().filter(|found| takes_force(found))?;
+    let id = moving(found)?;
+    (!only_fails(found, seen, service)).then_some(id)
+}
+
+fn takes_force(found: &Service) -> bool {
+    found.controller == Controller::Ecs && matches!(found.status, ServiceStatus::Active)
+}
+
+/// The PRIMARY deployment, while its rollout is under way.
+pub(crate) fn moving(found: &Service) -> Option<String> {
     let primary = found.primary()?;
     let draining = found.deployments.iter().any(|other| other.status == DeploymentStatus::Active && other.running > 0);
     let moving = match primary.rollout {
@@ -140,10 +191,10 @@ fn in_flight(found: &Service, seen: &ObservedService, service: &specification::S
         Some(RolloutState::Completed | RolloutState::Failed) => false,
         None => draining || primary.running != primary.desired,
     };
-    (moving && !only_fails(found, seen, service)).then(|| primary.id.clone())
+    moving.then(|| primary.id.clone())
 }
 
-fn only_fails(found: &Service, seen: &ObservedService, service: &specification::Service) -> bool {
+pub(crate) fn only_fails(found: &Service, seen: &ObservedService, service: &specification::Service) -> bool {
     let Some(primary) = found.primary() else { return false };
     let failures = seen.stopped.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, |tasks| {
         let ours = tasks.iter().filter(|task| task.started_by.as_deref() == Some(&primary.id));

@@ -2,7 +2,7 @@
 //!
 //! A refused read is not the end: it is kept as an error, so that the plan can name all that is in the way together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all};
 
@@ -42,6 +42,39 @@ pub(crate) struct ObservedService {
     pub(crate) stopped: Option<Result<Vec<Task>>>,
 }
 
+impl ObservedService {
+    /// The service's tags, where they could be read.
+    pub(crate) fn recorded(&self) -> Option<&BTreeMap<String, String>> {
+        self.tags.as_ref()?.as_ref().ok()
+    }
+
+    /// The value of one of shipit's tags.
+    pub(crate) fn tag(&self, tag: ecs::Tag) -> Option<&str> {
+        self.recorded()?.get(tag.key()).map(String::as_str)
+    }
+
+    /// The digests that the tasks have in that container, each once, of those tasks that `wanted` takes.
+    pub(crate) fn digests(&self, container: &str, wanted: impl Fn(&Task) -> bool) -> Vec<String> {
+        let tasks = self.running.as_ref().and_then(|read| read.as_ref().ok()).into_iter().flatten();
+        let digests = tasks.filter(|task| wanted(task)).filter_map(|task| task.container(container)?.digest.clone());
+        digests.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The digest that the running tasks have in that container, if it is one and the same.
+    pub(crate) fn running_digest(&self, container: &str) -> Option<String> {
+        match self.digests(container, |_| true).as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
+    }
+
+    /// The recorded revision, as long as the recorded digest is the one that runs.
+    pub(crate) fn recorded_revision(&self, running: Option<&str>) -> Option<&str> {
+        let digest = self.tag(ecs::Tag::Digest)?;
+        (running == Some(digest)).then(|| self.tag(ecs::Tag::Revision)).flatten()
+    }
+}
+
 /// What one service runs, by shipit's own record and by ECS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Release {
@@ -59,7 +92,10 @@ pub(crate) async fn observe(
     revision: &Revision,
     engine: Result<EngineFacts>,
 ) -> Observed {
-    let services = specification.services.iter().map(|service| observe_service(clients, service, revision));
+    let services = specification
+        .services
+        .iter()
+        .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
     let (identity, services) = join(identity(clients), join_all(services)).await;
     Observed { identity, region: clients.region.clone(), engine, services, after: None }
 }
@@ -71,14 +107,23 @@ pub(crate) async fn observe_releases(specification: &Specification, settings: &S
     join_all(releases).await.into_iter().collect()
 }
 
-async fn observe_service(clients: &Clients, service: &specification::Service, revision: &Revision) -> ObservedService {
-    let commit_tag = revision.tag();
+/// Reads what one service is like now. `commit_tag`: the tag of the commit that is to be deployed, where there is one.
+pub(crate) async fn observe_service(
+    clients: &Clients,
+    service: &specification::Service,
+    commit_tag: Option<&str>,
+) -> ObservedService {
     let (registry, ecs) = join(
         async {
             tokio::join!(
                 ecr::repository(clients, &service.repository),
                 ecr::digest_of(clients, &service.repository, "latest"),
-                ecr::digest_of(clients, &service.repository, &commit_tag),
+                async {
+                    match commit_tag {
+                        Some(tag) => ecr::digest_of(clients, &service.repository, tag).await,
+                        None => Ok(None),
+                    }
+                },
             )
         },
         async {

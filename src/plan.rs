@@ -1,12 +1,14 @@
 //! The plan: what a deploy will do, decided from the specification and what was observed. Pure: no clock, no I/O.
 //! `--dry-run` prints the very value that `deploy` runs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::config::specification::{self, Specification};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::gates;
+use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
 use crate::revision::Revision;
 
@@ -61,6 +63,9 @@ pub(crate) struct ServicePlan {
     pub(crate) running_revision: Option<String>,
     /// What `latest` is now.
     pub(crate) latest_digest: Option<String>,
+    /// The service's tags as they are now.
+    #[serde(skip)]
+    pub(crate) recorded: BTreeMap<String, String>,
 }
 
 /// One thing in the way.
@@ -105,6 +110,8 @@ pub(crate) struct Request {
     pub(crate) revision: Revision,
     pub(crate) branch: Option<String>,
     pub(crate) allow_dirty: bool,
+    /// Deploy what a rollback took away.
+    pub(crate) release_hold: bool,
     /// A dry run can do without an engine, and says so.
     pub(crate) dry_run: bool,
 }
@@ -185,6 +192,11 @@ impl Draft {
         }
         self.findings.extend(gates::service(service, seen));
         self.warnings.extend(gates::service_warnings(service, seen));
+        match gates::held(&service.name, seen.recorded(), &request.revision) {
+            Some(Hold::Same(finding)) if !request.release_hold => self.findings.push(finding),
+            Some(Hold::Other(warning)) => self.warnings.push(warning),
+            _ => {}
+        }
         if let Ok(engine) = &observed.engine
             && engine.arch != service.platform.architecture()
         {
@@ -195,7 +207,7 @@ impl Draft {
         }
         let container = gates::container(service, seen);
         let found = seen.service.as_ref().ok();
-        let running_digest = container.as_deref().and_then(|container| running_digest(seen, container));
+        let running_digest = container.as_deref().and_then(|container| seen.running_digest(container));
         ServicePlan {
             service: service.name.clone(),
             repository: service.repository.clone(),
@@ -208,9 +220,10 @@ impl Draft {
             service_arn: found.map(|found| found.arn.clone()),
             desired: found.map(|found| found.desired),
             previous_deployment: found.and_then(|found| found.primary()).map(|primary| primary.id.clone()),
-            running_revision: recorded_revision(seen, running_digest.as_deref()),
+            running_revision: seen.recorded_revision(running_digest.as_deref()).map(str::to_owned),
             running_digest,
             latest_digest: seen.latest.as_ref().ok().cloned().flatten(),
+            recorded: seen.recorded().cloned().unwrap_or_default(),
             container,
         }
     }
@@ -241,20 +254,4 @@ impl Draft {
         }
         vec![tag, "latest".to_owned()]
     }
-}
-
-/// The digest that the running tasks have in that container, if it is one and the same.
-fn running_digest(seen: &ObservedService, container: &str) -> Option<String> {
-    let tasks = seen.running.as_ref()?.as_ref().ok()?;
-    let mut digests = tasks.iter().filter_map(|task| task.container(container)?.digest.clone());
-    let first = digests.next()?;
-    digests.all(|other| other == first).then_some(first)
-}
-
-/// The recorded revision, as long as the recorded digest is the one that runs.
-fn recorded_revision(seen: &ObservedService, running: Option<&str>) -> Option<String> {
-    use crate::aws::ecs::Tag;
-    let tags = seen.tags.as_ref()?.as_ref().ok()?;
-    let digest = tags.get(Tag::Digest.key())?;
-    (running == Some(digest.as_str())).then(|| tags.get(Tag::Revision.key()).cloned()).flatten()
 }

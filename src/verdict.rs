@@ -9,6 +9,8 @@ use crate::exit::Exit;
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
     Deployed,
+    /// What was asked for runs already; nothing was done.
+    Unchanged,
     Planned,
     Started,
     Refused,
@@ -27,6 +29,7 @@ impl Verdict {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Deployed => "deployed",
+            Self::Unchanged => "unchanged",
             Self::Planned => "planned",
             Self::Started => "started",
             Self::Refused => "refused",
@@ -44,7 +47,7 @@ impl Verdict {
 
     /// Whether the service is as the user wanted it.
     pub(crate) const fn is_good(self) -> bool {
-        matches!(self, Self::Deployed | Self::Planned | Self::Started)
+        matches!(self, Self::Deployed | Self::Unchanged | Self::Planned | Self::Started)
     }
 }
 

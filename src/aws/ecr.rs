@@ -1,5 +1,7 @@
 //! ECR: the repository, its login, and which digest a tag has.
 
+mod images;
+
 use aws_sdk_ecr::error::ProvideErrorMetadata;
 use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
 use base64::Engine as _;
@@ -9,6 +11,8 @@ use super::error::aws;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::secret::Secret;
+
+pub(crate) use images::{Image, image, images};
 
 /// The manifest types that may stand behind a tag: without this list ECR converts or refuses.
 const MANIFEST_TYPES: [&str; 4] = [

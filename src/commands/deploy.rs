@@ -1,10 +1,11 @@
 //! `shipit deploy`: resolve → observe → plan → gates → act.
 
+use std::cell::RefCell;
+
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
 use super::local::Session;
-use crate::approval::{self, Approval};
+use super::{Context, Noted, approve, finish};
 use crate::aws::{Clients, Settings};
 use crate::cli::DeployArgs;
 use crate::config::{ResolveInput, SecretsMode};
@@ -16,29 +17,26 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
+use crate::receipt::{self, Before};
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
+    if let Some(path) = &args.receipt {
+        receipt::check(path)?;
+    }
+    let noted = Noted::begin("deploy");
     let cancel = CancellationToken::new();
     let interrupts = Interrupts::listen()?;
     let reporter = context.console.report(args.dry_run);
-    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel };
+    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel, noted: &noted };
     let ended = tokio::select! {
         ended = run.to_the_end() => ended,
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
             .hint("what was under way may be half done: look at the service before you rely on it")),
     };
-    let (exit_code, environment, services) = match &ended {
-        Ok((environment, outcomes)) => (worst(outcomes), Some(environment.clone()), outcomes.clone()),
-        Err(error) => (error.exit(), None, Vec::new()),
-    };
-    reporter.finish(Kind::Finished { exit_code, environment, services }).await;
-    ended.map(|_| exit_code)
-}
-
-fn worst(outcomes: &[Outcome]) -> Exit {
-    outcomes.iter().fold(Exit::Success, |worst, outcome| worst.worst(outcome.exit_code))
+    let receipt = args.receipt.as_deref().map(|path| (path, noted));
+    finish(reporter, ended, receipt).await
 }
 
 struct Run<'a> {
@@ -46,6 +44,7 @@ struct Run<'a> {
     context: &'a Context,
     events: &'a Events,
     cancel: &'a CancellationToken,
+    noted: &'a RefCell<Noted>,
 }
 
 impl Run<'_> {
@@ -61,6 +60,7 @@ impl Run<'_> {
         let resolved = self.unless_cancelled(resolve(wanted, &self.context.vars)).await?;
         self.context.console.hide(&resolved.specification.secrets);
         self.started(&resolved);
+        self.note(&resolved);
         let stand_in = match self.args.local {
             true => Some(self.unless_cancelled(Session::open(&resolved.manifest, self.context, self.events)).await?),
             false => None,
@@ -82,10 +82,12 @@ impl Run<'_> {
             revision: resolved.revision.clone(),
             branch: resolved.branch.clone(),
             allow_dirty: self.args.allow_dirty,
+            release_hold: self.args.release_hold,
             dry_run: self.args.dry_run,
         };
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
+        self.note_plan(&plan);
         let engine = match engine {
             Ok(engine) if !self.args.dry_run => engine,
             _ => return Ok(deploy::planned(&plan)),
@@ -98,11 +100,13 @@ impl Run<'_> {
             fail_fast: self.args.fail_fast,
             no_wait: self.args.no_wait,
             jobs: usize::from(self.args.jobs),
-            approved_by: match self.approved(&plan, resolved).await? {
+            approved_by: match self.approved(&plan, resolved).await {
                 Ok(by) => by,
-                Err(refused) => return Ok(refused_all(&plan, &refused)),
+                Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
+                Err(error) => return Err(error),
             },
         };
+        self.noted.borrow_mut().receipt.approved_by.clone_from(&options.approved_by);
         let (events, cancel) = (self.events, self.cancel);
         let deploy = Deploy {
             clients: &clients,
@@ -130,6 +134,36 @@ impl Run<'_> {
         });
     }
 
+    fn note(&self, resolved: &Resolved) {
+        let Resolved { specification, revision, .. } = resolved;
+        let mut noted = self.noted.borrow_mut();
+        noted.secrets.clone_from(&specification.secrets);
+        let receipt = &mut noted.receipt;
+        receipt.project = Some(specification.project.clone());
+        receipt.environment = Some(specification.environment.name.clone());
+        receipt.branch.clone_from(&resolved.branch);
+        receipt.revision = Some(revision.full());
+        receipt.subject.clone_from(&revision.subject);
+        receipt.author.clone_from(&revision.author);
+        receipt.in_ci(resolved.ci.as_ref());
+    }
+
+    fn note_plan(&self, plan: &Plan) {
+        let receipt = &mut self.noted.borrow_mut().receipt;
+        receipt.account.clone_from(&plan.account);
+        receipt.region = Some(plan.region.clone());
+        receipt.identity.clone_from(&plan.identity);
+        receipt.before = plan
+            .services
+            .iter()
+            .map(|service| Before {
+                service: service.service.clone(),
+                revision: service.running_revision.clone(),
+                digest: service.running_digest.clone(),
+            })
+            .collect();
+    }
+
     async fn observe(
         &self,
         resolved: &Resolved,
@@ -155,26 +189,16 @@ impl Run<'_> {
         Ok(observed)
     }
 
-    /// Who approved it, or the gate's refusal.
-    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Result<Option<String>>> {
-        let terminal = self.context.console.can_ask();
-        let environment = &plan.environment;
-        match approval::approval(environment, plan.approval, self.args.approve, resolved.ci.as_ref(), terminal) {
-            Ok(Approval::NotNeeded) => Ok(Ok(None)),
-            Ok(Approval::Given { by }) => Ok(Ok(Some(by))),
-            Err(error) => Ok(Err(error)),
-            Ok(Approval::Ask) => {
-                self.events.flushed().await;
-                let question = format!("Type the name of the environment to deploy to {environment}: ");
-                let answer = self.unless_cancelled(self.context.console.ask(&question)).await?;
-                Ok(if approval::is_yes(&answer, environment) {
-                    Ok(plan.identity.clone())
-                } else {
-                    Err(Error::new(Exit::Gate, format!("not approved: `{environment}` was not typed"))
-                        .hint("nothing was built or changed"))
-                })
-            }
-        }
+    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {
+        let asked = approve::Asked {
+            environment: &plan.environment,
+            action: "deploy",
+            required: plan.approval,
+            flag: self.args.approve,
+            ci: resolved.ci.as_ref(),
+            identity: plan.identity.as_deref(),
+        };
+        self.unless_cancelled(approve::approved(&asked, self.context, self.events)).await
     }
 
     /// Reads may be given up at any moment.

@@ -1,15 +1,31 @@
 //! A file a command: arguments → options → one call. A decision about the domain belongs below.
 
+mod approve;
 mod check;
 mod deploy;
+mod history;
 pub(crate) mod local;
 mod manual;
+mod rollback;
+mod status;
+mod wait;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
+use crate::event::Kind;
 use crate::exit::Exit;
-use crate::report::Console;
+use crate::receipt::{self, Receipt};
+use crate::redact::Redactor;
+use crate::report::{Console, Reporting};
+use crate::secret::Secret;
 use crate::vars::Vars;
+use crate::verdict::Outcome;
 
 /// What every command is given by the doorway.
 pub(crate) struct Context {
@@ -20,10 +36,54 @@ pub(crate) struct Context {
 pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
     match cli.command {
         Command::Deploy(args) => deploy::run(args, context).await,
+        Command::Wait(args) => wait::run(args, context).await,
+        Command::Rollback(args) => rollback::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
         Command::Check(args) => check::run(&args, context),
         Command::Local(args) => local::run(args, context).await,
         Command::Schema => manual::schema(context),
         Command::Completions { shell } => manual::completions(shell, context),
         Command::Man => manual::man(context),
     }
+}
+
+/// Ends the report of a run on some services of an environment with the worst of their exit codes. Where a receipt is
+/// wanted it is written first; a run without its receipt is no success.
+async fn finish(
+    reporter: Reporting,
+    ended: Result<(String, Vec<Outcome>)>,
+    receipt: Option<(&Path, RefCell<Noted>)>,
+) -> Result<Exit> {
+    let (mut exit_code, environment, services) = match &ended {
+        Ok((environment, outcomes)) => (worst(outcomes), Some(environment.clone()), outcomes.clone()),
+        Err(error) => (error.exit(), None, Vec::new()),
+    };
+    if let Some((path, noted)) = receipt {
+        let Noted { mut receipt, secrets } = noted.into_inner();
+        let told = ended.as_ref().map(|(_, outcomes)| outcomes.as_slice());
+        receipt.end(Timestamp::now(), exit_code, told);
+        if let Err(error) = receipt::write(&receipt, path, &Redactor::new(secrets.values())) {
+            reporter.events().warn(error.line(), None);
+            exit_code = if exit_code == Exit::Success { Exit::Fault } else { exit_code };
+        }
+    }
+    reporter.finish(Kind::Finished { exit_code, environment, services }).await;
+    ended.map(|_| exit_code)
+}
+
+/// What a run notes down for its receipt, and what must not be read in it.
+struct Noted {
+    receipt: Receipt,
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl Noted {
+    fn begin(command: &'static str) -> RefCell<Self> {
+        RefCell::new(Self { receipt: Receipt::begin(command, Timestamp::now()), secrets: BTreeMap::new() })
+    }
+}
+
+fn worst(outcomes: &[Outcome]) -> Exit {
+    outcomes.iter().fold(Exit::Success, |worst, outcome| worst.worst(outcome.exit_code))
 }

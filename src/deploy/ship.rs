@@ -2,28 +2,22 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
-use std::time::Duration;
-
 use tokio::sync::Semaphore;
 
 use super::{Deploy, leak};
 use crate::aws::ecr::{self, Login};
-use crate::aws::ecs::{self, Tag};
+use crate::aws::ecs;
 use crate::config::specification::Service;
 use crate::docker::{BuildRequest, RegistryAuth};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::plan::ServicePlan;
+use crate::record::{self, Previous, Record};
 use crate::registry::{Destination, push_export};
-use crate::rollout::decision::Ending;
-use crate::rollout::failure::Failure;
 use crate::rollout::restore::restore_latest;
-use crate::rollout::{End, Watched, watch};
+use crate::rollout::{Roll, Stop};
 use crate::verdict::{Outcome, Verdict};
-
-/// How long an interrupt waits for the answer to a call that cannot be taken back.
-const LAST_ANSWER: Duration = Duration::from_millis(1200);
 
 pub(super) struct Ship<'a> {
     deploy: &'a Deploy<'a>,
@@ -40,27 +34,6 @@ struct Trail {
     latest_moved: bool,
     deployment: Option<String>,
     url: Option<String>,
-}
-
-/// Why it ended before the end.
-struct Stop {
-    verdict: Verdict,
-    error: Error,
-    /// Whether `latest` has to go back to what runs.
-    restore: bool,
-}
-
-impl Stop {
-    fn new(verdict: Verdict, error: Error) -> Self {
-        let verdict = if error.exit() == Exit::Interrupted { Verdict::Interrupted } else { verdict };
-        Self { verdict, error, restore: true }
-    }
-
-    /// The rollout goes on without us, or `latest` is somebody else's: it stays where it is.
-    fn leaving_latest(mut self) -> Self {
-        self.restore = false;
-        self
-    }
 }
 
 impl<'a> Ship<'a> {
@@ -95,13 +68,11 @@ impl<'a> Ship<'a> {
         let image = self.build(builds).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
         let digests = self.push(&image).await?;
-        self.roll().await?;
-        if self.deploy.options.no_wait {
-            return Ok(Verdict::Started);
+        let verdict = self.roll_and_prove(digests).await?;
+        if verdict == Verdict::Deployed {
+            self.record().await;
         }
-        self.watch_and_prove(digests).await?;
-        self.record().await;
-        Ok(Verdict::Deployed)
+        Ok(verdict)
     }
 
     async fn build(&self, builds: &Semaphore) -> Result<String> {
@@ -148,7 +119,7 @@ impl<'a> Ship<'a> {
             self.trail.digest = Some(pushed);
         }
         let digest = self.trail.digest.clone().unwrap_or_default();
-        self.confirm_latest(&digest).await?;
+        self.rolling().confirm_latest(&digest).await?;
         let manifest =
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
@@ -206,119 +177,48 @@ impl<'a> Ship<'a> {
         Err(Stop::new(Verdict::Refused, error))
     }
 
-    async fn confirm_latest(&self, digest: &str) -> Result<(), Stop> {
-        let failed = |error| Stop::new(Verdict::PushFailed, error);
-        let mut latest = None;
-        // ECR may show a push a moment later.
-        for pause in [0, 200, 500, 1000, 2000] {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            let asked = ecr::digest_of(self.deploy.clients, &self.service.repository, "latest");
-            latest = self.unless_cancelled(asked).await.map_err(failed)?;
-            if latest.as_deref() == Some(digest) {
-                return Ok(());
-            }
+    async fn roll_and_prove(&mut self, digests: Vec<String>) -> Result<Verdict, Stop> {
+        let roll = self.rolling();
+        let deployment = roll.start(self.plan.previous_deployment.as_deref()).await?;
+        self.trail.deployment = Some(deployment.clone());
+        if self.deploy.options.no_wait {
+            return Ok(Verdict::Started);
         }
-        let latest = latest.unwrap_or_else(|| "nothing".to_owned());
-        let error =
-            Error::new(Exit::Registry, format!("`latest` was pushed as {digest}, but the registry says {latest}"))
-                .hint("somebody else pushes to this repository at the same time; run it again when they are done");
-        Err(Stop::new(Verdict::PushFailed, error).leaving_latest())
+        self.trail.url = roll.watch_and_prove(&deployment, digests).await?;
+        roll.latest_is_still(self.trail.digest.as_deref().unwrap_or_default()).await?;
+        Ok(Verdict::Deployed)
     }
 
-    async fn roll(&mut self) -> Result<(), Stop> {
-        if self.deploy.cancel.is_cancelled() {
-            return Err(Stop::new(Verdict::Interrupted, interrupted()));
-        }
-        self.events.stage(Stage::Roll);
-        let previous = self.plan.previous_deployment.as_deref();
-        let call =
-            ecs::force_new_deployment(self.deploy.clients, &self.service.cluster, &self.service.service, previous);
-        let started = tokio::select! {
-            started = call => started.map_err(|error| Stop::new(Verdict::Refused, error))?,
-            () = self.no_answer_after_cancel() => {
-                let error = Error::new(Exit::Interrupted, "interrupted before ECS answered: it may have begun the rollout")
-                    .hint("look whether a rollout is under way before you deploy again");
-                return Err(Stop::new(Verdict::Interrupted, error).leaving_latest());
-            }
-        };
-        if started.recovered {
-            self.events.warn("the answer to UpdateService was lost; the deployment that it started was found", None);
-        }
-        self.trail.deployment = Some(started.deployment.clone());
-        self.events.emit(Kind::RolloutStarted { deployment: started.deployment });
-        Ok(())
-    }
-
-    async fn watch_and_prove(&mut self, digests: Vec<String>) -> Result<(), Stop> {
-        self.events.stage(Stage::Watch);
-        let deployment = self.trail.deployment.clone().unwrap_or_default();
-        let watched = Watched {
-            cluster: self.service.cluster.clone(),
-            service: self.service.service.clone(),
-            container: self.plan.container.clone().unwrap_or_default(),
-            deployment: deployment.clone(),
-            digests,
-            timeout: self.deploy.options.timeout,
-            fail_fast: self.deploy.options.fail_fast,
-        };
-        match watch(self.deploy.clients, &watched, self.events, self.deploy.cancel).await {
-            End::Proven { url, .. } => {
-                self.trail.url = url;
-                self.latest_is_still_mine().await
-            }
-            End::NotProven { reason } => Err(Stop::new(
-                Verdict::NotProven,
-                Error::new(Exit::NotProven, reason).hint("see what runs before you rely on it; then deploy again"),
-            )
-            .leaving_latest()),
-            End::Blind { error } => {
-                let error =
-                    Error::new(Exit::Aws, format!("the rollout {deployment} goes on, but it cannot be watched"))
-                        .cause(error.line())
-                        .hint("it is neither proven nor failed: restore the credentials and look at the service");
-                Err(Stop::new(Verdict::NotProven, error).leaving_latest())
-            }
-            End::Interrupted => {
-                let error =
-                    Error::new(Exit::Interrupted, format!("interrupted; the rollout {deployment} goes on in ECS"))
-                        .hint("it was left as it is and is not proven: look at the service before you rely on it");
-                Err(Stop::new(Verdict::Interrupted, error).leaving_latest())
-            }
-            End::Failed { ending, failures } => Err(failed_rollout(ending, &failures, &watched)),
+    fn rolling(&self) -> Roll<'a> {
+        let Deploy { clients, cancel, options, .. } = *self.deploy;
+        Roll {
+            clients,
+            repository: &self.service.repository,
+            cluster: &self.service.cluster,
+            service: &self.service.service,
+            container: self.plan.container.as_deref().unwrap_or_default(),
+            events: self.events,
+            cancel,
+            timeout: options.timeout,
+            fail_fast: options.fail_fast,
         }
     }
 
-    async fn latest_is_still_mine(&self) -> Result<(), Stop> {
-        let asked = ecr::digest_of(self.deploy.clients, &self.service.repository, "latest");
-        let latest = self
-            .unless_cancelled(asked)
-            .await
-            .map_err(|error| Stop::new(Verdict::NotProven, error).leaving_latest())?;
-        if latest == self.trail.digest {
-            return Ok(());
-        }
-        let latest = latest.unwrap_or_else(|| "gone".to_owned());
-        let error = Error::new(Exit::NotProven, format!("what was pushed runs, but `latest` is {latest} by now"))
-            .hint("somebody pushed after this deploy: the next rollout of anybody will run that image");
-        Err(Stop::new(Verdict::NotProven, error).leaving_latest())
-    }
-
-    /// Writes down what runs now. Best effort: the deploy is proven, and a missing permission does not undo that.
     async fn record(&self) {
-        self.events.stage(Stage::Record);
         let Some(arn) = &self.plan.service_arn else { return };
-        let mut tags = vec![
-            (Tag::Revision, self.deploy.plan.revision.full()),
-            (Tag::Base, self.deploy.plan.revision.full()),
-            (Tag::Digest, self.trail.digest.clone().unwrap_or_default()),
-            (Tag::DeployedAt, jiff::Timestamp::now().strftime("%FT%TZ").to_string()),
-        ];
-        tags.extend(self.deploy.plan.identity.clone().map(|arn| (Tag::DeployedBy, arn)));
-        tags.extend(self.deploy.options.approved_by.clone().map(|name| (Tag::ApprovedBy, name)));
-        if let Err(error) = ecs::write_tags(self.deploy.clients, arn, &tags).await {
-            let hint = error.hints().first().cloned();
-            self.events.warn(format!("deployed, but the service's tags could not be written: {}", error.line()), hint);
-        }
+        let Deploy { clients, plan, options, .. } = *self.deploy;
+        let revision = plan.revision.full();
+        let digest = self.trail.digest.as_deref().unwrap_or_default();
+        let record = Record {
+            revision: Some(&revision),
+            digest,
+            base: Some(&revision),
+            held: None,
+            previous: Previous::of(self.plan.running_digest.as_deref(), digest),
+            by: plan.identity.as_deref(),
+            approved_by: options.approved_by.as_deref(),
+        };
+        record::record(clients, arn, &record, &self.plan.recorded, self.events).await;
     }
 
     /// Moves `latest` back to what runs; says what became of it, or nothing where nothing had to be done.
@@ -353,11 +253,6 @@ impl<'a> Ship<'a> {
             () = self.deploy.cancel.cancelled() => Err(interrupted()),
         }
     }
-
-    async fn no_answer_after_cancel(&self) {
-        self.deploy.cancel.cancelled().await;
-        tokio::time::sleep(LAST_ANSWER).await;
-    }
 }
 
 /// Whether `HOST[:PORT]` names this machine's loopback.
@@ -368,44 +263,4 @@ fn is_loopback(host: &str) -> bool {
 
 fn interrupted() -> Error {
     Error::new(Exit::Interrupted, "interrupted; nothing was rolled")
-}
-
-/// The verdict on a rollout that did not do what was asked, with the failures' causes and one hint.
-fn failed_rollout(ending: Ending, failures: &[Failure], watched: &Watched) -> Stop {
-    let (verdict, error, restore) = match ending {
-        Ending::CrashLoop { failures } => {
-            let text = format!("the tasks of {} fail again and again ({failures} times alike)", watched.deployment);
-            (Verdict::RolloutFailed, Error::new(Exit::Rollout, text), true)
-        }
-        Ending::Failed { reason } => (Verdict::RolloutFailed, Error::new(Exit::Rollout, reason), true),
-        Ending::RolledBack { to, reason } => {
-            let to = to.map_or_else(String::new, |id| format!(" to {id}"));
-            (Verdict::RolledBack, Error::new(Exit::Rollout, format!("ECS rolled back{to}")).cause(reason), true)
-        }
-        Ending::ServiceGone { status } => {
-            let text = format!("service `{}` is {status}", watched.service);
-            (Verdict::RolloutFailed, Error::new(Exit::Rollout, text), true)
-        }
-        Ending::Superseded { by } => {
-            let text = format!("another deployment took the place of this one: {by}");
-            let error = Error::new(Exit::NotProven, text).hint("somebody else deployed this service at the same time");
-            (Verdict::Superseded, error, false)
-        }
-        Ending::TimedOut => {
-            let minutes = watched.timeout.as_secs_f64() / 60.0;
-            let text = format!("after {minutes:.0} min the rollout {} is still under way", watched.deployment);
-            let error = Error::new(Exit::TimedOut, text)
-                .hint("it goes on in ECS: look at the service, or give it more --timeout");
-            (Verdict::TimedOut, error, false)
-        }
-    };
-    let mut error = error;
-    if let Some(last) = failures.last() {
-        error = error.cause(last.in_words());
-        if let Some(hint) = last.hint() {
-            error = error.hint(hint);
-        }
-    }
-    let stop = Stop::new(verdict, error);
-    if restore { stop } else { stop.leaving_latest() }
 }

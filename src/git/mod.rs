@@ -3,6 +3,7 @@
 //! The `git` program is asked, not a library: it honours the user's set-up, work trees and partial clones, and takes
 //! milliseconds. It is always started with an argument list, never through a shell.
 
+pub(crate) mod log;
 mod program;
 
 use std::path::{Path, PathBuf};

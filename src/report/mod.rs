@@ -14,6 +14,7 @@ mod progress;
 #[cfg(test)]
 mod script;
 mod shared_redactor;
+mod standing;
 mod story;
 mod summary;
 mod surface;
@@ -24,10 +25,11 @@ mod words;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-pub(crate) use console::Console;
+pub(crate) use console::{Console, Reporting};
 use error::print as print_error;
-use out::Out;
+pub(crate) use out::Out;
 use shared_redactor::SharedRedactor;
+pub(crate) use standing::{history as print_history, status as print_status};
 use surface::Surface;
 
 use crate::event::{Event, Kind, Message};

@@ -82,6 +82,15 @@ impl Out {
         }
     }
 
+    /// Empties the screen behind stdout, where there is one that may be redrawn, and says whether it did.
+    pub(crate) fn clear_screen(&self) -> bool {
+        let live = self.face(To::Data).live;
+        if live {
+            let _ = self.try_write(To::Data, "\x1b[H\x1b[2J\x1b[3J");
+        }
+        live
+    }
+
     /// One JSON document on one line of stdout.
     pub(super) fn json(&self, json: &str) {
         let clean = super::json::with_texts(json, |text| clean::lines(&self.redactor, text));

@@ -13,9 +13,10 @@ pub(super) fn started(kind: &Kind) -> Vec<Line> {
         return Vec::new();
     };
     let place = if *local { " on this machine" } else { "" };
+    let preposition = if command.starts_with("deploy") { "to" } else { "in" };
     let mut lines = vec![
         Line::new()
-            .strong(format!("{command} {project} to {environment}"))
+            .strong(format!("{command} {project} {preposition} {environment}"))
             .plain(place)
             .plain(format!(": {}", words::list(services)))
             .hanging(2),
@@ -49,6 +50,16 @@ pub(super) fn told(kind: &Kind) -> Vec<Line> {
             };
             let mut lines = vec![Line::new().toned(tone, word).plain(": ").plain(text.clone()).hanging(4)];
             lines.extend(hint.iter().flat_map(|hint| super::error::hint("", hint)));
+            lines
+        }
+        Kind::RollbackPlanned { plan } => {
+            let mut lines: Vec<Line> =
+                plan.sentences().into_iter().map(|text| Line::new().plain(text).hanging(4)).collect();
+            lines.extend(
+                plan.warnings
+                    .iter()
+                    .map(|text| Line::new().toned(Tone::Warning, "warning").plain(": ").plain(text.clone()).hanging(4)),
+            );
             lines
         }
         Kind::TagPushed { reference, digest } => {

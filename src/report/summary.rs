@@ -135,9 +135,9 @@ fn sentence(run: &Run, now: Timestamp, exit: Exit, environment: Option<&str>, ou
     let line = Line::new();
     match (deployed.as_slice(), outcomes) {
         ([], _) if !planned.is_empty() => line.toned(Tone::Good, "nothing stands in the way").plain(format!(
-            ": a deploy would take {}{}; nothing was changed",
+            " of {}{}; nothing was changed",
             words::list(&planned),
-            place("to")
+            place("in")
         )),
         ([], _) if !started.is_empty() => line.toned(Tone::Good, "started").plain(format!(
             " the rollout of {}{} ({took}); its end was not waited for",

@@ -171,7 +171,8 @@ fn is_complete(mine: &Deployment, service: &Service) -> bool {
     }
 }
 
-fn rolls_back(primary: &Deployment) -> bool {
+/// Whether ECS has made this deployment the PRIMARY again to undo a later one.
+pub(crate) fn rolls_back(primary: &Deployment) -> bool {
     primary.reason.as_deref().is_some_and(|reason| reason.contains("rolling back"))
 }
 

@@ -101,7 +101,7 @@ fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-fn time(from: Option<&DateTime>) -> Option<Timestamp> {
+pub(super) fn time(from: Option<&DateTime>) -> Option<Timestamp> {
     let from = from?;
     Timestamp::new(from.secs(), i32::try_from(from.subsec_nanos()).ok()?).ok()
 }

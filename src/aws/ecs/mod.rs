@@ -2,6 +2,7 @@
 
 mod convert;
 mod service;
+mod service_deployments;
 mod snapshot;
 mod tags;
 mod task_definition;
@@ -9,8 +10,11 @@ mod tasks;
 mod update;
 
 pub(crate) use service::{describe, describe_optional};
+pub(crate) use service_deployments::{
+    ServiceDeployment, digests as revision_digests, list as list_service_deployments, stop as stop_service_deployment,
+};
 pub(crate) use snapshot::{Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceStatus, Task};
-pub(crate) use tags::{Tag, read as read_tags, write as write_tags};
+pub(crate) use tags::{Tag, read as read_tags, remove as remove_tags, write as write_tags};
 pub(crate) use task_definition::{TaskDefinition, describe as describe_task_definition};
 pub(crate) use tasks::{Desired, list as list_tasks};
 pub(crate) use update::force_new_deployment;

@@ -14,6 +14,10 @@ pub(crate) enum Tag {
     Revision,
     Digest,
     Base,
+    /// The revision that a rollback took away: it is not deployed again by accident.
+    Held,
+    /// The digest that ran before the recorded one.
+    Previous,
     DeployedAt,
     DeployedBy,
     ApprovedBy,
@@ -25,6 +29,8 @@ impl Tag {
             Self::Revision => "shipit:revision",
             Self::Digest => "shipit:digest",
             Self::Base => "shipit:base",
+            Self::Held => "shipit:held",
+            Self::Previous => "shipit:previous",
             Self::DeployedAt => "shipit:deployed-at",
             Self::DeployedBy => "shipit:deployed-by",
             Self::ApprovedBy => "shipit:approved-by",
@@ -54,6 +60,20 @@ pub(crate) async fn write(clients: &Clients, service_arn: &str, tags: &[(Tag, St
         .send()
         .await
         .map_err(|error| aws("ecs:TagResource", &error))?;
+    Ok(())
+}
+
+/// Takes tags off; one that is not there is no error.
+pub(crate) async fn remove(clients: &Clients, service_arn: &str, tags: &[Tag]) -> Result<()> {
+    let keys = tags.iter().map(|tag| tag.key().to_owned()).collect();
+    clients
+        .ecs
+        .untag_resource()
+        .resource_arn(service_arn)
+        .set_tag_keys(Some(keys))
+        .send()
+        .await
+        .map_err(|error| aws("ecs:UntagResource", &error))?;
     Ok(())
 }
 

@@ -1,0 +1,160 @@
+//! `shipit rollback`: observe → plan → gates → act, like a deploy without a build.
+
+use std::cell::RefCell;
+
+use tokio_util::sync::CancellationToken;
+
+use super::local::Session;
+use super::{Context, Noted, approve, finish};
+use crate::aws::{Clients, Settings};
+use crate::cli::RollbackArgs;
+use crate::config::specification::Specification;
+use crate::error::{Error, Result};
+use crate::event::{Events, Kind};
+use crate::exit::Exit;
+use crate::interrupt::Interrupts;
+use crate::receipt::{self, Before};
+use crate::rollback::{Act, Plan, To, observe, plan, planned};
+use crate::standing::Standing;
+use crate::verdict::{Outcome, Verdict};
+
+pub(super) async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
+    if let Some(path) = &args.receipt {
+        receipt::check(path)?;
+    }
+    let noted = Noted::begin("rollback");
+    let cancel = CancellationToken::new();
+    let interrupts = Interrupts::listen()?;
+    let reporter = context.console.report(args.dry_run);
+    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel, noted: &noted };
+    let ended = tokio::select! {
+        ended = run.to_the_end() => ended,
+        () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
+            .hint("what was under way may be half done: look at the service, shipit status")),
+    };
+    let receipt = args.receipt.as_deref().map(|path| (path, noted));
+    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), receipt).await
+}
+
+struct Run<'a> {
+    args: &'a RollbackArgs,
+    context: &'a Context,
+    events: &'a Events,
+    cancel: &'a CancellationToken,
+    noted: &'a RefCell<Noted>,
+}
+
+impl Run<'_> {
+    async fn to_the_end(&self) -> Result<Vec<Outcome>> {
+        let standing = Standing::load(&self.args.config.config, &self.context.vars).await?;
+        let specification = standing.specification(&self.args.env, &self.args.services, &self.context.vars)?;
+        self.context.console.hide(&specification.secrets);
+        self.started(&specification);
+        self.note(&standing, &specification);
+        let stand_in = match self.args.local {
+            true => Some(self.unless_cancelled(Session::open(&standing.manifest, self.context, self.events)).await?),
+            false => None,
+        };
+        let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        let outcomes = self.go(&standing, &specification, &settings).await;
+        if let Some(stand_in) = stand_in {
+            stand_in.close().await?;
+        }
+        outcomes
+    }
+
+    async fn go(
+        &self,
+        standing: &Standing,
+        specification: &Specification,
+        settings: &Settings,
+    ) -> Result<Vec<Outcome>> {
+        let clients = Clients::connect(&specification.environment, settings).await?;
+        let to = self.args.to.clone().map_or(To::Previous, To::Named);
+        let observed = self.unless_cancelled(async { Ok(observe(&clients, specification, &to).await) }).await?;
+        let plan = plan(specification, &observed);
+        self.events.emit(Kind::RollbackPlanned { plan: Box::new(plan.clone()) });
+        self.note_plan(&plan);
+        let outcomes = planned(&plan);
+        if self.args.dry_run || outcomes.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+            return Ok(outcomes);
+        }
+        let asked = approve::Asked {
+            environment: &plan.environment,
+            action: "roll back",
+            required: plan.approval,
+            flag: self.args.approve,
+            ci: standing.ci.as_ref(),
+            identity: plan.identity.as_deref(),
+        };
+        let approved = self.unless_cancelled(approve::approved(&asked, self.context, self.events)).await;
+        let approved_by = match approved {
+            Ok(by) => by,
+            Err(error) if error.exit() == Exit::Gate => return Ok(refused_all(&plan, &error)),
+            Err(error) => return Err(error),
+        };
+        self.noted.borrow_mut().receipt.approved_by.clone_from(&approved_by);
+        let act = Act {
+            clients: &clients,
+            plan: &plan,
+            timeout: self.args.patience.timeout,
+            fail_fast: self.args.patience.fail_fast,
+            approved_by: approved_by.as_deref(),
+            restore_latest: specification.environment.restore_latest,
+            events: self.events,
+            cancel: self.cancel,
+        };
+        Ok(act.run().await)
+    }
+
+    fn started(&self, specification: &Specification) {
+        self.events.emit(Kind::Started {
+            command: if self.args.dry_run { "rollback --dry-run" } else { "rollback" },
+            project: specification.project.clone(),
+            environment: specification.environment.name.clone(),
+            branch: None,
+            revision: None,
+            subject: None,
+            services: specification.services.iter().map(|service| service.name.clone()).collect(),
+            local: self.args.local,
+        });
+    }
+
+    fn note(&self, standing: &Standing, specification: &Specification) {
+        let mut noted = self.noted.borrow_mut();
+        noted.secrets.clone_from(&specification.secrets);
+        noted.receipt.project = Some(specification.project.clone());
+        noted.receipt.environment = Some(specification.environment.name.clone());
+        noted.receipt.in_ci(standing.ci.as_ref());
+    }
+
+    fn note_plan(&self, plan: &Plan) {
+        let receipt = &mut self.noted.borrow_mut().receipt;
+        receipt.account.clone_from(&plan.account);
+        receipt.region = Some(plan.region.clone());
+        receipt.identity.clone_from(&plan.identity);
+        receipt.before = plan
+            .services
+            .iter()
+            .map(|step| Before {
+                service: step.service.clone(),
+                revision: step.from.revision.clone(),
+                digest: step.from.digest.clone(),
+            })
+            .collect();
+    }
+
+    /// Reads may be given up at any moment.
+    async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = step => done,
+            () = self.cancel.cancelled() => {
+                Err(Error::new(Exit::Interrupted, "interrupted before anything was changed"))
+            }
+        }
+    }
+}
+
+fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {
+    plan.services.iter().map(|step| Outcome::failed(&step.service, Verdict::Refused, error)).collect()
+}

@@ -1,0 +1,84 @@
+//! `shipit wait`: the watch of a rollout, taken up again.
+
+use tokio_util::sync::CancellationToken;
+
+use super::local::Session;
+use super::{Context, finish};
+use crate::aws::identity::identity;
+use crate::aws::{Clients, Settings};
+use crate::cli::WaitArgs;
+use crate::config::specification::Specification;
+use crate::error::{Error, Result};
+use crate::event::{Events, Kind};
+use crate::exit::Exit;
+use crate::gates;
+use crate::interrupt::Interrupts;
+use crate::standing::Standing;
+use crate::verdict::Outcome;
+use crate::wait::Wait;
+
+pub(super) async fn run(args: WaitArgs, context: &Context) -> Result<Exit> {
+    let cancel = CancellationToken::new();
+    let interrupts = Interrupts::listen()?;
+    let reporter = context.console.report(false);
+    let ended = tokio::select! {
+        ended = to_the_end(&args, context, reporter.events(), &cancel) => ended,
+        () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")),
+    };
+    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), None).await
+}
+
+async fn to_the_end(
+    args: &WaitArgs,
+    context: &Context,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<Vec<Outcome>> {
+    let standing = Standing::load(&args.config.config, &context.vars).await?;
+    let specification = standing.specification(&args.env, &args.services, &context.vars)?;
+    context.console.hide(&specification.secrets);
+    events.emit(Kind::Started {
+        command: "wait",
+        project: specification.project.clone(),
+        environment: args.env.clone(),
+        branch: None,
+        revision: None,
+        subject: None,
+        services: specification.services.iter().map(|service| service.name.clone()).collect(),
+        local: args.local,
+    });
+    let stand_in = match args.local {
+        true => Some(Session::open(&standing.manifest, context, events).await?),
+        false => None,
+    };
+    let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+    let outcomes = watch(args, &specification, &settings, events, cancel).await;
+    if let Some(stand_in) = stand_in {
+        stand_in.close().await?;
+    }
+    outcomes
+}
+
+async fn watch(
+    args: &WaitArgs,
+    specification: &Specification,
+    settings: &Settings,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<Vec<Outcome>> {
+    let clients = Clients::connect(&specification.environment, settings).await?;
+    let identity = identity(&clients).await?;
+    if let Some(finding) = gates::account(&specification.environment, &identity) {
+        return Err(finding.to_error());
+    }
+    let wait = Wait {
+        clients: &clients,
+        specification,
+        identity: &identity,
+        timeout: args.patience.timeout,
+        fail_fast: args.patience.fail_fast,
+        events,
+        cancel,
+    };
+    Ok(wait.run().await)
+}

@@ -1,0 +1,113 @@
+//! What git knows about commits by name: their message, and how far a branch is ahead of one.
+//!
+//! Names come from service tags and registry tags, which others may write, so only hex digits reach git. Not to know is
+//! no error here: a shallow clone, or no clone at all, leaves a question open.
+
+use std::path::Path;
+
+use super::program::git;
+
+/// A commit as people know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// Full hash.
+    pub(crate) revision: String,
+    pub(crate) subject: String,
+    pub(crate) author: String,
+}
+
+/// The commit with that hash or the beginning of it; `None` where this clone does not have it, or more than one.
+pub(crate) async fn commit(folder: &Path, name: &str) -> Option<Commit> {
+    let name = hash(name)?;
+    let told = ask(folder, &["log", "-1", "--format=%H%x00%s%x00%an", &format!("{name}^{{commit}}"), "--"]).await?;
+    parse(&told)
+}
+
+/// How many commits of the branch are not in `revision`: of the remote's branch where it was fetched, otherwise of the
+/// local one. `None` where this clone cannot tell.
+pub(crate) async fn behind(folder: &Path, revision: &str, branch: &str) -> Option<u64> {
+    let revision = hash(revision)?;
+    for side in ["refs/remotes/origin", "refs/heads"] {
+        let range = format!("{revision}..{side}/{branch}");
+        if let Some(count) = ask(folder, &["rev-list", "--count", &range, "--"]).await {
+            return count.trim().parse().ok();
+        }
+    }
+    None
+}
+
+/// The hash without what shipit appends for a tree that was not clean; `None` where it is no hash.
+fn hash(name: &str) -> Option<&str> {
+    let name = name.strip_suffix("-dirty").unwrap_or(name);
+    ((7..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_hexdigit())).then_some(name)
+}
+
+fn parse(told: &str) -> Option<Commit> {
+    let mut fields = told.trim_end_matches('\n').split('\0').map(str::to_owned);
+    Some(Commit { revision: fields.next()?, subject: fields.next()?, author: fields.next()? })
+}
+
+async fn ask(folder: &Path, args: &[&str]) -> Option<String> {
+    let answer = git(folder, args).await.ok()?;
+    answer.success.then_some(answer.output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Commit, behind, commit, hash, parse};
+    use std::path::Path;
+    use std::process::Command;
+
+    #[test]
+    fn only_hashes_reach_git() {
+        let full = "0123456789abcdef0123456789abcdef01234567";
+        let cases = [
+            (full, Some(full)),
+            ("0123456789ab-dirty", Some("0123456789ab")),
+            ("0123456", Some("0123456")),
+            ("012345", None),
+            ("--output=/tmp/x", None),
+            ("main", None),
+            ("abcdefg", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(hash(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_log_is_taken_apart() {
+        let expected = Commit { revision: "ab".into(), subject: "Fix: a".into(), author: "A B".into() };
+        assert_eq!(parse("ab\0Fix: a\0A B\n"), Some(expected));
+        assert_eq!(parse("ab\0only two\n"), None);
+    }
+
+    fn run(folder: &Path, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(folder)
+            .args(["-c", "user.name=A Developer", "-c", "user.email=dev@example.com", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_clone_tells_subject_and_distance() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        run(folder, &["init", "--quiet", "--initial-branch", "develop"]);
+        run(folder, &["commit", "--quiet", "--allow-empty", "--message", "Serve the page"]);
+        let first = run(folder, &["rev-parse", "HEAD"]);
+        run(folder, &["commit", "--quiet", "--allow-empty", "--message", "Second"]);
+        run(folder, &["commit", "--quiet", "--allow-empty", "--message", "Third"]);
+        let known = commit(folder, &first[..12]).await.expect("it is known");
+        assert_eq!((known.revision.as_str(), known.subject.as_str()), (first.as_str(), "Serve the page"));
+        assert_eq!(known.author, "A Developer");
+        assert_eq!(behind(folder, &first, "develop").await, Some(2));
+        assert_eq!(behind(folder, &first, "nowhere").await, None);
+        assert_eq!(commit(folder, "0000000000000000000000000000000000000000").await, None);
+    }
+}

@@ -1,0 +1,68 @@
+//! The reads behind `status`, environment by environment: each has its own region, account and role, and one that
+//! cannot be read never hides the others.
+
+use std::path::Path;
+
+use futures_util::future::join_all;
+
+use super::{ServiceStatus, judge};
+use crate::aws::identity::identity;
+use crate::aws::{Clients, Settings, ecr};
+use crate::config::specification::{Service, Specification};
+use crate::error::Result;
+use crate::gates;
+use crate::git::log;
+use crate::observe::observe_service;
+
+/// Every service of one environment, in the order of the file.
+pub(crate) async fn read(specification: &Specification, settings: &Settings) -> Vec<ServiceStatus> {
+    let environment = &specification.environment;
+    match connect(specification, settings).await {
+        Ok(clients) => join_all(specification.services.iter().map(|one| service(&clients, specification, one))).await,
+        Err(error) => {
+            let unread = |one: &Service| ServiceStatus::unread(environment, &one.name, &error);
+            specification.services.iter().map(unread).collect()
+        }
+    }
+}
+
+async fn connect(specification: &Specification, settings: &Settings) -> Result<Clients> {
+    let clients = Clients::connect(&specification.environment, settings).await?;
+    // What another account runs under the same names would be taken for ours.
+    let identity = identity(&clients).await?;
+    match gates::account(&specification.environment, &identity) {
+        Some(finding) => Err(finding.to_error()),
+        None => Ok(clients),
+    }
+}
+
+async fn service(clients: &Clients, specification: &Specification, service: &Service) -> ServiceStatus {
+    let seen = observe_service(clients, service, None).await;
+    let mut status = judge(&specification.environment, service, &seen, None);
+    if status.latest_runs == Some(false)
+        && let Some(child) = child_of_latest(clients, service, status.latest_digest.as_deref()).await
+    {
+        status = judge(&specification.environment, service, &seen, Some(&child));
+    }
+    if let Some(digest) = status.digest.as_deref().filter(|_| status.revision.is_none()) {
+        let image = ecr::image(clients, &service.repository, digest).await.ok().flatten();
+        status.revision = image.and_then(|image| image.commits().next().map(str::to_owned));
+    }
+    told_by_git(&mut status, &specification.root).await;
+    status
+}
+
+async fn child_of_latest(clients: &Clients, service: &Service, latest: Option<&str>) -> Option<String> {
+    let manifest = ecr::manifest(clients, &service.repository, latest?).await.ok()??;
+    manifest.child(service.platform.architecture())
+}
+
+/// Adds what this clone knows of the commit; another machine's clone may know more.
+async fn told_by_git(status: &mut ServiceStatus, folder: &Path) {
+    let Some(revision) = status.revision.clone() else { return };
+    if let Some(commit) = log::commit(folder, &revision).await {
+        status.subject = Some(commit.subject);
+        status.author = Some(commit.author);
+    }
+    status.behind = log::behind(folder, &revision, &status.branch).await;
+}
