@@ -179,6 +179,7 @@ mod tests {
                 running_digest: None,
                 running_revision: None,
                 latest_digest: Some("sha256:fedcba9876543210".to_owned()),
+                recorded: std::collections::BTreeMap::new(),
             }],
             findings: vec![Finding {
                 service: Some("api".to_owned()),

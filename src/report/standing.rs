@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Align, Format, Line, Out, Table, To, Tone, words};
+use super::line::{Line, Tone};
+use super::out::{Out, To};
+use super::table::{Align, Table};
+use super::{Format, words};
 use crate::history::{Entry, History};
 use crate::status::{ServiceStatus, State};
 
