@@ -297,3 +297,36 @@ fn list(definition: &TaskDefinition) -> String {
     let all = definition.containers.iter().map(|container| format!("`{}` ({})", container.name, container.image));
     all.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Hold, held};
+    use crate::aws::ecs::Tag;
+    use crate::exit::Exit;
+    use crate::revision::Revision;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_hold_is_on_one_commit_and_ends_with_the_next() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let revision = Revision { commit: commit.to_owned(), dirty: false, subject: None, author: None };
+        let judged = |tag: &str| {
+            let tags = BTreeMap::from([(Tag::Held.key().to_owned(), tag.to_owned())]);
+            held("api", Some(&tags), &revision)
+        };
+        for same in [commit, &commit[..12]] {
+            match judged(same) {
+                Some(Hold::Same(finding)) => {
+                    assert_eq!((finding.exit_code, finding.service.as_deref()), (Exit::Gate, Some("api")));
+                    assert!(finding.hint.expect("a hint").contains("--release-hold"));
+                }
+                other => panic!("{same}: {other:?}"),
+            }
+        }
+        for other in ["fedcba9876543210fedcba9876543210fedcba98", &format!("{commit}-dirty")] {
+            assert!(matches!(judged(other), Some(Hold::Other(text)) if text.contains("ends the hold")), "{other}");
+        }
+        assert_eq!(judged(""), None);
+        assert_eq!(held("api", None, &revision), None, "tags that cannot be read hold nothing");
+    }
+}

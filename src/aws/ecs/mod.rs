@@ -21,3 +21,5 @@ pub(crate) use update::force_new_deployment;
 
 #[cfg(test)]
 pub(crate) use snapshot::{Container, ServiceEvent};
+#[cfg(test)]
+pub(crate) use task_definition::ContainerDefinition;
