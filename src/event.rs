@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::exit::Exit;
 use crate::plan::Plan;
+use crate::rollout::diagnosis::Diagnosis;
 use crate::verdict::Outcome;
 
 /// One thing that happened.
@@ -166,6 +167,8 @@ pub(crate) enum Kind {
     ServiceEvent {
         text: String,
     },
+    /// Why a rollout did not do what was asked: failed tasks by cause, a log's end, ECS's words, one hint.
+    Diagnosis(Box<Diagnosis>),
     /// The verdict on one service.
     ServiceFinished {
         outcome: Outcome,

@@ -162,11 +162,6 @@ fn state(service: &specification::Service, found: &Service) -> Vec<Objection> {
         objections.push((Exit::Aws, text, "shipit rolls services of the ECS deployment controller".to_owned()));
         return objections;
     }
-    if found.strategy != "ROLLING" {
-        let text =
-            format!("service `{name}` is deployed by {}, which this version cannot watch to its end", found.strategy);
-        objections.push((Exit::Aws, text, "only rolling updates can be proven so far".to_owned()));
-    }
     objections
 }
 

@@ -10,6 +10,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 
+use super::ecs::Batch;
+use super::pace::Pace;
 use crate::config::specification::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -40,6 +42,11 @@ pub(crate) struct Clients {
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) region: String,
+    /// Keeps the calls of the whole run within the account's rates.
+    pub(crate) pace: Pace,
+    /// Every `DescribeServices` of the run goes through here, so that many services share one call.
+    pub(super) services: Batch,
+    config: SdkConfig,
 }
 
 impl Clients {
@@ -57,12 +64,26 @@ impl Clients {
             Some(role) => assume(&config, role).await,
             None => config,
         };
+        let (ecs, pace) = (aws_sdk_ecs::Client::new(&config), Pace::default());
         Ok(Self {
             ecr: aws_sdk_ecr::Client::new(&config),
-            ecs: aws_sdk_ecs::Client::new(&config),
+            services: Batch::start(ecs.clone(), pace.clone()),
+            ecs,
             sts: aws_sdk_sts::Client::new(&config),
             region,
+            pace,
+            config,
         })
+    }
+
+    /// CloudWatch Logs in the region that a task definition writes its log to, which need not be the service's.
+    /// Made when asked for: most runs never read a log.
+    pub(super) fn logs(&self, region: Option<&str>) -> aws_sdk_cloudwatchlogs::Client {
+        let mut config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config);
+        if let Some(region) = region {
+            config = config.region(aws_sdk_cloudwatchlogs::config::Region::new(region.to_owned()));
+        }
+        aws_sdk_cloudwatchlogs::Client::from_conf(config.build())
     }
 }
 

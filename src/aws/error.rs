@@ -25,9 +25,51 @@ where
     }
 }
 
-/// Whether asking again may well work: throttling, a server's fault, a connection that broke.
-fn is_transient<E>(error: &SdkError<E>, code: Option<&str>) -> bool {
-    code.is_some_and(|code| code.contains("Throttl") || code.contains("TooManyRequests")) || is_ambiguous(error)
+/// Whether asking again may well work: throttling, a server's fault, a connection that broke, also on the way to new
+/// credentials. Credentials that have expired stay expired.
+fn is_transient<E>(error: &SdkError<E>, code: Option<&str>) -> bool
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match code {
+        Some(code) if is_throttling(code) => true,
+        Some(code) if is_expiry(code) => false,
+        _ => is_ambiguous(error) || is_broken_connection(error),
+    }
+}
+
+fn is_throttling(code: &str) -> bool {
+    ["Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown"].iter().any(|word| code.contains(word))
+}
+
+fn is_expiry(code: &str) -> bool {
+    matches!(code, "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "InvalidIdentityToken")
+}
+
+/// Looks through the chain for a failure of the network: the SDK words it differently for each of its layers.
+fn is_broken_connection(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+        TimedOut, UnexpectedEof,
+    };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                io.kind(),
+                BrokenPipe
+                    | ConnectionAborted
+                    | ConnectionRefused
+                    | ConnectionReset
+                    | HostUnreachable
+                    | NetworkUnreachable
+                    | TimedOut
+                    | UnexpectedEof
+            );
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Whether the call may have taken effect although no answer came: a time-out, a broken connection, a 5xx.
@@ -58,7 +100,7 @@ where
         Some("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation") => {
             format!("allow {action} for this identity; the README has the whole policy")
         }
-        Some("ExpiredTokenException" | "ExpiredToken" | "RequestExpired") => {
+        Some(code) if is_expiry(code) => {
             "the credentials have expired: log in again (`aws sso login`), or check the clock of this machine"
                 .to_owned()
         }
@@ -77,7 +119,11 @@ where
         Some(_) => return None,
         None => {
             let text = DisplayErrorContext(error).to_string();
-            if text.contains("redentials") {
+            if text.contains("ExpiredToken") || text.contains("has expired") {
+                "the credentials have expired and could not be renewed: log in again, or give the pipeline's token and \
+                 role session more time"
+                    .to_owned()
+            } else if text.contains("redentials") {
                 "no usable AWS credentials: set AWS_PROFILE, log in (`aws sso login`), or give the pipeline a role"
                     .to_owned()
             } else if text.contains("dns")
@@ -91,4 +137,68 @@ where
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{aws, is_ambiguous};
+    use aws_sdk_ecs::config::http::HttpResponse;
+    use aws_sdk_ecs::error::{ConnectorError, ErrorMetadata, SdkError};
+    use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
+    use std::io;
+
+    type Failed = SdkError<DescribeServicesError>;
+
+    fn refused(status: u16, code: &str) -> Failed {
+        let metadata = ErrorMetadata::builder().code(code).message("said ECS").build();
+        let response = HttpResponse::new(status.try_into().unwrap(), "".into());
+        SdkError::service_error(DescribeServicesError::generic(metadata), response)
+    }
+
+    /// A failure on the way to credentials: the SDK wraps the cause, and calls it neither a time-out nor I/O.
+    fn credentials(cause: impl std::error::Error + Send + Sync + 'static) -> Failed {
+        SdkError::dispatch_failure(ConnectorError::other(Box::new(cause), None))
+    }
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_transient() {
+        let io = |kind| io::Error::new(kind, "broken");
+        let cases = [
+            (refused(400, "ThrottlingException"), true),
+            (refused(400, "Throttling"), true),
+            (refused(503, "ServiceUnavailable"), true),
+            (refused(500, "ServerException"), true),
+            (SdkError::timeout_error("late"), true),
+            (SdkError::dispatch_failure(ConnectorError::io("reset".into())), true),
+            (credentials(io(io::ErrorKind::ConnectionRefused)), true),
+            (credentials(io(io::ErrorKind::NotFound)), false),
+            (credentials(io::Error::other("ExpiredTokenException: the token has expired")), false),
+            (refused(400, "ExpiredTokenException"), false),
+            (refused(403, "ExpiredToken"), false),
+            (refused(400, "AccessDeniedException"), false),
+            (refused(400, "UnrecognizedClientException"), false),
+            (refused(400, "ClusterNotFoundException"), false),
+        ];
+        for (error, expected) in cases {
+            let said = aws("ecs:DescribeServices", &error);
+            assert_eq!(said.is_transient(), expected, "{}", said.line());
+        }
+    }
+
+    #[test]
+    fn an_expiry_says_what_to_do_in_either_layer() {
+        let lost = credentials(io::Error::other("ExpiredTokenException: the token has expired"));
+        for error in [refused(400, "ExpiredTokenException"), lost] {
+            let said = aws("ecs:DescribeServices", &error);
+            assert!(
+                said.hints().iter().any(|hint| hint.contains("expired") && hint.contains("log in again")),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_call_without_credentials_was_never_sent() {
+        assert!(!is_ambiguous(&credentials(io::Error::from(io::ErrorKind::ConnectionRefused))));
+    }
 }

@@ -7,6 +7,10 @@ pub(crate) mod clients;
 pub(crate) mod ecr;
 pub(crate) mod ecs;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 pub(crate) mod identity;
+pub(crate) mod logs;
+pub(crate) mod pace;
 
 pub(crate) use clients::{Clients, Settings};

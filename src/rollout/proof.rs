@@ -65,16 +65,12 @@ mod tests {
             started_by: Some(by.to_owned()),
             last_status: status.to_owned(),
             healthy,
-            stop_code: None,
-            stopped_reason: None,
-            stopped_at: None,
             containers: vec![Container {
                 name: "api".to_owned(),
                 digest: digest.map(str::to_owned),
-                exit_code: None,
-                reason: None,
-                published: Vec::new(),
+                ..Container::default()
             }],
+            ..Task::default()
         }
     }
 

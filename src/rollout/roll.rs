@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::stop::{Stop, judged};
-use super::{Watched, watch};
+use super::stop::Stop;
+use super::{Watched, outcome, watch};
 use crate::aws::{Clients, ecr, ecs};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
@@ -88,7 +88,7 @@ impl Roll<'_> {
             fail_fast: self.fail_fast,
         };
         let end = watch(self.clients, &watched, self.events, self.cancel).await;
-        judged(end, &watched)
+        outcome(end, &watched).map(|proven| proven.url)
     }
 
     /// What runs is proven; whether the next task of anybody would run the same.

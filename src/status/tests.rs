@@ -43,6 +43,7 @@ fn wanted() -> Wanted {
 
 fn task(digest: &str, stopped: Option<i32>) -> Task {
     Task {
+        definition: String::new(),
         id: format!("task-of-{digest}"),
         started_by: Some("ecs-svc/1".to_owned()),
         last_status: if stopped.is_some() { "STOPPED" } else { "RUNNING" }.to_owned(),
@@ -51,6 +52,7 @@ fn task(digest: &str, stopped: Option<i32>) -> Task {
         stopped_reason: stopped.map(|_| "Essential container in task exited".to_owned()),
         stopped_at: None,
         containers: vec![Container {
+            runtime_id: None,
             name: "api".to_owned(),
             digest: Some(digest.to_owned()),
             exit_code: stopped,
@@ -127,6 +129,7 @@ impl Seen {
             architecture: "X86_64".to_owned(),
             os: "LINUX".to_owned(),
             containers: vec![crate::aws::ecs::ContainerDefinition {
+                log: None,
                 name: "api".to_owned(),
                 image: "r/api-dev:latest".to_owned(),
                 version_consistency: true,

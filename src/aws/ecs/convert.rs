@@ -69,6 +69,7 @@ pub(super) fn task(from: &types::Task) -> Task {
     let arn = from.task_arn().unwrap_or_default();
     Task {
         id: arn.rsplit('/').next().unwrap_or_default().to_owned(),
+        definition: from.task_definition_arn().unwrap_or_default().to_owned(),
         started_by: from.started_by().map(str::to_owned),
         last_status: from.last_status().unwrap_or_default().to_owned(),
         healthy: match from.health_status() {
@@ -86,6 +87,7 @@ pub(super) fn task(from: &types::Task) -> Task {
 fn container(from: &types::Container) -> Container {
     Container {
         name: from.name().unwrap_or_default().to_owned(),
+        runtime_id: from.runtime_id().map(str::to_owned),
         digest: from.image_digest().map(str::to_owned),
         exit_code: from.exit_code(),
         reason: from.reason().map(str::to_owned),

@@ -1,9 +1,7 @@
 //! Reading one service.
 
-use super::convert;
 use super::snapshot::Service;
 use crate::aws::Clients;
-use crate::aws::error::aws;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -20,14 +18,8 @@ pub(crate) async fn describe(clients: &Clients, cluster: &str, service: &str) ->
 }
 
 /// `None` when ECS answers MISSING: no such service, or none any more.
+///
+/// Services that are asked for at the same time share a call.
 pub(crate) async fn describe_optional(clients: &Clients, cluster: &str, service: &str) -> Result<Option<Service>> {
-    let answer = clients
-        .ecs
-        .describe_services()
-        .cluster(cluster)
-        .services(service)
-        .send()
-        .await
-        .map_err(|error| aws("ecs:DescribeServices", &error))?;
-    Ok(answer.services().first().map(convert::service))
+    clients.services.describe(cluster, service).await
 }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-/// One answer of DescribeServices about one service.
+/// One answer of `DescribeServices` about one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service {
     pub(crate) arn: String,
@@ -15,7 +15,7 @@ pub(crate) struct Service {
     pub(crate) running: u32,
     pub(crate) pending: u32,
     pub(crate) task_definition: String,
-    /// Empty for the CODE_DEPLOY and EXTERNAL controllers.
+    /// Empty for the `CODE_DEPLOY` and EXTERNAL controllers.
     pub(crate) deployments: Vec<Deployment>,
     /// Newest first, 100 at most.
     pub(crate) events: Vec<ServiceEvent>,
@@ -24,6 +24,11 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.status == DeploymentStatus::Primary)
+    }
+
+    /// Blue/green, linear or canary: traffic moves in stages, and only ECS's record of the deployment tells how far.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.strategy != "ROLLING"
     }
 
     pub(crate) fn deployment(&self, id: &str) -> Option<&Deployment> {
@@ -94,11 +99,13 @@ pub(crate) struct ServiceEvent {
     pub(crate) text: String,
 }
 
-/// One answer of DescribeTasks about one task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One answer of `DescribeTasks` about one task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Task {
     /// The last segment of the ARN.
     pub(crate) id: String,
+    /// ARN of the task definition that it was started from.
+    pub(crate) definition: String,
     /// For a service's task: the id of the deployment that started it.
     pub(crate) started_by: Option<String>,
     pub(crate) last_status: String,
@@ -115,9 +122,11 @@ impl Task {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Container {
     pub(crate) name: String,
+    /// The container's id on its host, where ECS says it.
+    pub(crate) runtime_id: Option<String>,
     /// Manifest digest as the registry answered for the reference; may be absent before the container runs.
     pub(crate) digest: Option<String>,
     pub(crate) exit_code: Option<i32>,

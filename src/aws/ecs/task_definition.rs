@@ -1,9 +1,12 @@
 //! Reading the task definition that a service runs.
 
-use aws_sdk_ecs::types::VersionConsistency;
+use std::collections::BTreeMap;
+
+use aws_sdk_ecs::types::{self, VersionConsistency};
 
 use crate::aws::Clients;
 use crate::aws::error::aws;
+use crate::aws::pace::Budget;
 use crate::error::Result;
 
 #[derive(Clone, Debug)]
@@ -21,9 +24,19 @@ pub(crate) struct ContainerDefinition {
     pub(crate) image: String,
     /// `false`: each task resolves the tag for itself, so the tasks of one deployment may run different digests.
     pub(crate) version_consistency: bool,
+    pub(crate) log: Option<LogConfiguration>,
+}
+
+/// Where a container's output goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogConfiguration {
+    /// `awslogs`, `awsfirelens`, `splunk`…
+    pub(crate) driver: String,
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 pub(crate) async fn describe(clients: &Clients, arn: &str) -> Result<TaskDefinition> {
+    clients.pace.turn(Budget::TaskDefinitionRead).await;
     let answer = clients
         .ecs
         .describe_task_definition()
@@ -50,7 +63,15 @@ pub(crate) async fn describe(clients: &Clients, arn: &str) -> Result<TaskDefinit
                 name: container.name().unwrap_or_default().to_owned(),
                 image: container.image().unwrap_or_default().to_owned(),
                 version_consistency: container.version_consistency() != Some(&VersionConsistency::Disabled),
+                log: container.log_configuration().map(log),
             })
             .collect(),
     })
+}
+
+fn log(from: &types::LogConfiguration) -> LogConfiguration {
+    LogConfiguration {
+        driver: from.log_driver().as_str().to_owned(),
+        options: from.options().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    }
 }

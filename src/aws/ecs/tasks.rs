@@ -1,14 +1,17 @@
 //! Reading a service's tasks, running or stopped.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ecs::types::DesiredStatus;
 
 use super::convert;
 use super::snapshot::Task;
 use crate::aws::Clients;
 use crate::aws::error::aws;
+use crate::aws::pace::Budget;
 use crate::error::Result;
 
-/// DescribeTasks takes this many at most.
+/// `DescribeTasks` takes this many at most.
 const DESCRIBE_LIMIT: usize = 100;
 
 /// Which tasks: those that ECS means to run, or those it has stopped (visible for about an hour).
@@ -22,24 +25,22 @@ pub(crate) enum Desired {
 ///
 /// Not filtered by `startedBy`: ECS takes that filter only alone, so the caller looks at [`Task::started_by`].
 pub(crate) async fn list(clients: &Clients, cluster: &str, service: &str, desired: Desired) -> Result<Vec<Task>> {
-    let mut pages = clients
-        .ecs
-        .list_tasks()
-        .cluster(cluster)
-        .service_name(service)
-        .desired_status(match desired {
-            Desired::Running => DesiredStatus::Running,
-            Desired::Stopped => DesiredStatus::Stopped,
-        })
-        .into_paginator()
-        .items()
-        .send();
-    let mut arns = Vec::new();
-    while let Some(arn) = pages.next().await {
-        arns.push(arn.map_err(|error| aws("ecs:ListTasks", &error))?);
-    }
+    list_except(clients, cluster, service, desired, &BTreeSet::new()).await
+}
+
+/// The same without the tasks of these ids: a crash loop leaves many stopped tasks, and most are known already.
+pub(crate) async fn list_except(
+    clients: &Clients,
+    cluster: &str,
+    service: &str,
+    desired: Desired,
+    known: &BTreeSet<String>,
+) -> Result<Vec<Task>> {
+    let mut arns = arns(clients, cluster, service, desired).await?;
+    arns.retain(|arn| !known.contains(arn.rsplit('/').next().unwrap_or_default()));
     let mut tasks = Vec::with_capacity(arns.len());
     for some in arns.chunks(DESCRIBE_LIMIT) {
+        clients.pace.turn(Budget::TaskRead).await;
         let answer = clients
             .ecs
             .describe_tasks()
@@ -51,4 +52,30 @@ pub(crate) async fn list(clients: &Clients, cluster: &str, service: &str, desire
         tasks.extend(answer.tasks().iter().map(convert::task));
     }
     Ok(tasks)
+}
+
+async fn arns(clients: &Clients, cluster: &str, service: &str, desired: Desired) -> Result<Vec<String>> {
+    let desired = match desired {
+        Desired::Running => DesiredStatus::Running,
+        Desired::Stopped => DesiredStatus::Stopped,
+    };
+    let (mut arns, mut next) = (Vec::new(), None);
+    loop {
+        clients.pace.turn(Budget::TaskRead).await;
+        let page = clients
+            .ecs
+            .list_tasks()
+            .cluster(cluster)
+            .service_name(service)
+            .desired_status(desired.clone())
+            .set_next_token(next)
+            .send()
+            .await
+            .map_err(|error| aws("ecs:ListTasks", &error))?;
+        arns.extend(page.task_arns().iter().cloned());
+        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if next.is_none() {
+            return Ok(arns);
+        }
+    }
 }

@@ -14,6 +14,7 @@ use super::snapshot::Service;
 use super::{convert, service};
 use crate::aws::Clients;
 use crate::aws::error::{aws, is_ambiguous};
+use crate::aws::pace::Budget;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -67,6 +68,7 @@ pub(crate) async fn force_new_deployment(
 }
 
 async fn send(clients: &Clients, cluster: &str, name: &str) -> Result<Service, SdkError<UpdateServiceError>> {
+    clients.pace.turn(Budget::ServiceModify).await;
     let once = aws_sdk_ecs::config::Config::builder().retry_config(RetryConfig::disabled());
     let answer = clients
         .ecs
