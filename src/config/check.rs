@@ -2,7 +2,7 @@
 //! each other. Works on the manifest, and asks the tree where a value stands.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::config::diagnostic::Diagnostic;
@@ -14,6 +14,9 @@ use crate::config::{grammar, locate, names, suggest};
 
 /// Every service is looked at once for every environment; this bounds the time that takes.
 const MAX_ENVIRONMENTS: usize = 100;
+
+/// Different names in one value; more are not looked at.
+const MAX_NAMES: usize = 50;
 
 /// Every fault of meaning, up to `limit`.
 pub(super) fn check(manifest: &Manifest, tree: &Node, text: &str, limit: usize) -> Vec<Diagnostic> {
@@ -41,6 +44,9 @@ struct Check<'t> {
 impl Check<'_> {
     /// Notes a fault of the value at `path`, unless that value is known to be faulty already.
     fn fault(&mut self, path: &[Step], part: Option<&str>, message: String, help: Option<String>) {
+        if self.is_full() {
+            return;
+        }
         let span = match part {
             Some(part) => locate::within(self.tree, self.text, path, part),
             None => locate::value(self.tree, self.text, path),
@@ -249,14 +255,15 @@ impl Check<'_> {
                 None => {}
             }
         }
-        let known: Vec<&str> = settings.secrets.value.iter().map(String::as_str).collect();
+        let known: HashSet<&str> = settings.secrets.value.iter().map(String::as_str).collect();
+        let mut seen: HashSet<&str> = HashSet::new();
         for (index, secret) in settings.build_secrets.value.iter().enumerate() {
             let path = join(&settings.build_secrets.path, index);
-            if settings.build_secrets.value[..index].contains(secret) {
+            if !seen.insert(secret) {
                 self.fault(&path, None, format!("`{secret}` is there twice"), None);
-            } else if !known.contains(&secret.as_str()) && !self.tree.is_faulty(&settings.secrets.path) {
+            } else if !known.contains(secret.as_str()) && !self.tree.is_faulty(&settings.secrets.path) {
                 let message = format!("`{secret}` is not one of this service's `secrets`");
-                self.fault(&path, None, message, Some(unknown_secret_help(secret, &known)));
+                self.fault(&path, None, message, Some(unknown_secret_help(secret, known.iter().copied())));
             }
         }
     }
@@ -270,14 +277,15 @@ impl Check<'_> {
                 return self.fault(&setting.path, Some(malformed.part), malformed.message.to_owned(), Some(help));
             }
         };
-        let secrets: Vec<&str> = settings.secrets.value.iter().map(String::as_str).collect();
-        for name in template.names().filter(|name| !BUILT_IN.contains(name)) {
+        let secrets: HashSet<&str> = settings.secrets.value.iter().map(String::as_str).collect();
+        let mut seen: HashSet<&str> = BUILT_IN.into_iter().collect();
+        for name in template.names().filter(|name| seen.insert(name)).take(MAX_NAMES) {
             let part = format!("${{{name}}}");
-            if !secrets.contains(&name) {
+            if !secrets.contains(name) {
                 if !self.tree.is_faulty(&settings.secrets.path) {
-                    let known: Vec<&str> = BUILT_IN.iter().chain(&secrets).copied().collect();
+                    let known = BUILT_IN.iter().chain(&secrets).copied();
                     let message = format!("`{part}`: `{name}` is neither built in nor one of this service's `secrets`");
-                    self.fault(&setting.path, Some(&part), message, Some(unknown_secret_help(name, &known)));
+                    self.fault(&setting.path, Some(&part), message, Some(unknown_secret_help(name, known)));
                 }
             } else if !secrets_allowed {
                 let message = format!("`{part}` is a secret, and this value is shown to everybody");
@@ -288,8 +296,8 @@ impl Check<'_> {
     }
 }
 
-fn unknown_secret_help(name: &str, known: &[&str]) -> String {
-    match suggest::nearest(name, known.iter().copied()) {
+fn unknown_secret_help<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    match suggest::nearest(name, known) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None => format!("if it is a secret, add `{name}` to `secrets`"),
     }

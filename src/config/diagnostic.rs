@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use crate::redact::sanitize;
 
-/// An excerpt shows this many bytes of a long line around the place.
-const EXCERPT: usize = 400;
+/// Of a line longer than this, in bytes, only the number is shown. No person wrote it.
+const MAX_LINE: usize = 2_000;
 
 /// One fault of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +41,14 @@ impl Diagnostic {
         let excerpt = Excerpt::around(text, &self.span);
         let message = sanitize(&self.message);
         let help = self.help.as_deref().map(sanitize);
-        let snippet = Snippet::source(excerpt.text)
-            .line_start(excerpt.line)
-            .path(file)
-            .annotation(AnnotationKind::Primary.span(excerpt.span));
-        let mut group = Level::ERROR.primary_title(message.as_ref()).element(snippet);
+        let title = Level::ERROR.primary_title(message.as_ref());
+        let mut group = if excerpt.text.len() > MAX_LINE {
+            let column = excerpt.text[..excerpt.span.start].chars().count() + 1;
+            title.element(Origin::path(file).line(excerpt.line).char_column(column))
+        } else {
+            let place = AnnotationKind::Primary.span(excerpt.span);
+            title.element(Snippet::source(excerpt.text).line_start(excerpt.line).path(file).annotation(place))
+        };
         if let Some(help) = &help {
             group = group.element(Level::HELP.message(help.as_ref()));
         }
@@ -61,7 +64,7 @@ pub(super) fn render(file: &str, text: &str, mut faults: Vec<Diagnostic>) -> Str
     rendered.join("\n\n")
 }
 
-/// The line of the fault, cut to a bearable length.
+/// The line of the fault.
 struct Excerpt<'t> {
     text: &'t str,
     /// Counted from 1.
@@ -77,7 +80,6 @@ impl<'t> Excerpt<'t> {
         let start = text[..at].rfind('\n').map_or(0, |index| index + 1);
         let end = text[at..].find('\n').map_or(text.len(), |index| at + index);
         let line = text[..start].matches('\n').count() + 1;
-        let end = end.min(text.floor_char_boundary(at + EXCERPT));
         let text = text[start..end].trim_end_matches('\r');
         let first = (at - start).min(text.len());
         let span = first..text.ceil_char_boundary(span.end.max(at) - start);
@@ -103,6 +105,14 @@ mod tests {
             "error: first\n --> deploy.yaml:1:1\n  |\n1 | version: 1\n  | ^^^^^^^\n  |\n  = help: do this\n\n\
              error: second\n --> deploy.yaml:2:9\n  |\n2 | name: é bad\n  |         ^^^"
         );
+    }
+
+    #[test]
+    fn of_an_endless_line_only_the_place_is_shown() {
+        let text = format!("a\n{}", "é".repeat(5_000));
+        let shown =
+            render("deploy.yaml", &text, vec![Diagnostic::new(2 + 2 * 4_000..2 + 2 * 4_001, "here").help("do this")]);
+        assert_eq!(shown, "error: here\n--> deploy.yaml:2:4001\n = help: do this");
     }
 
     #[test]

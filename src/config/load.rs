@@ -292,7 +292,7 @@ services:
 
     #[test]
     fn many_faults_end_somewhere() {
-        let lines = |line: fn(usize) -> String| (0..9_000).map(line).collect::<Vec<_>>().concat();
+        let lines = |line: fn(usize) -> String| (0..4_000).map(line).collect::<Vec<_>>().concat();
         let many = lines(|n| format!("k{n}: ~\nj{n}: 1\n"));
         assert_eq!(from_text(&many).unwrap_err().len(), MAX_FAULTS);
         let many = lines(|n| format!("  e{n}: {{}}\n"));
@@ -302,6 +302,52 @@ services:
         );
         let many = lines(|n| format!("  e{n}: {{ branch: b, after: e{} }}\n", n + 1));
         assert!(!from_text(&format!("version: 1\nenvironments:\n{many}services: {{}}\n")).unwrap_err().is_empty());
+    }
+
+    /// The example with pieces of itself and of YAML's signs strewn over it: all of it is answered, and can be shown.
+    #[test]
+    fn damaged_files_are_answered() {
+        let pieces = [
+            "${",
+            "}",
+            "\"",
+            "'",
+            ": ",
+            "- ",
+            "\n",
+            "\n\n  ",
+            "[",
+            "{",
+            "&a ",
+            "*a",
+            "~",
+            "é\u{2028}",
+            "|\n",
+            "0x1",
+            "\t",
+            "#",
+        ];
+        let mut state: u64 = 0x2545_f491_4f6c_dd1d;
+        let mut below = |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % bound
+        };
+        let mut refused = 0;
+        for _ in 0..1_500 {
+            let mut text = EXAMPLE.to_owned();
+            for _ in 0..=below(3) {
+                let at = text.floor_char_boundary(below(text.len()));
+                let end = text.floor_char_boundary((at + below(12)).min(text.len())).max(at);
+                text.replace_range(at..end, pieces[below(pieces.len())]);
+            }
+            if let Err(faults) = from_text(&text) {
+                assert!(diagnostic::render("f", &text, faults).starts_with("error: "), "{text}");
+                refused += 1;
+            }
+        }
+        assert!((100..1_500).contains(&refused), "{refused}");
     }
 
     #[test]

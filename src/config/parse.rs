@@ -21,7 +21,8 @@ use crate::config::tree::{Entry, Node, Value};
 const MAX_DEPTH: usize = 16;
 /// In bytes.
 const MAX_KEY: usize = 256;
-const MAX_VALUES: usize = 50_000;
+/// A hundred services with all their keys are a quarter of it.
+const MAX_VALUES: usize = 20_000;
 /// Bytes of text, aliases followed.
 const MAX_TEXT: usize = 8 << 20;
 /// libyaml takes quadratic time over brackets in brackets, so they are counted before it sees them.
@@ -89,6 +90,14 @@ impl<'t> Reader<'t> {
         let rest = &self.text[at..];
         let end = rest.find(|c: char| c.is_whitespace() || ",]}".contains(c)).unwrap_or(rest.len());
         rest[..end].to_owned()
+    }
+
+    fn count_text<E: serde::de::Error>(&self, text: &str) -> Result<(), E> {
+        self.bytes.set(self.bytes.get() + text.len());
+        if self.bytes.get() > MAX_TEXT {
+            return Err(self.refuse("the file holds too much text, aliases followed"));
+        }
+        Ok(())
     }
 
     fn refuse<E: serde::de::Error>(&self, words: impl Into<String>) -> E {
@@ -159,6 +168,9 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
                     Value::Number(_) => Value::Number(self.reader.token(at)),
                     value => value,
                 };
+                if let Value::Number(text) | Value::Text(text) = &value {
+                    self.reader.count_text(text)?;
+                }
                 Ok(Node { at: Some(at), value, faulty: false })
             }
         }
@@ -236,11 +248,6 @@ impl<'de> Visitor<'de> for NodeVisitor<'_, '_, '_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Node, E> {
-        let bytes = &self.seed.reader.bytes;
-        bytes.set(bytes.get() + value.len());
-        if bytes.get() > MAX_TEXT {
-            return Err(self.seed.reader.refuse("the file holds too much text, aliases followed"));
-        }
         self.scalar(Value::Text(value.to_owned()))
     }
 
@@ -325,15 +332,17 @@ mod tests {
             let alias = format!("*a{}", level - 1);
             writeln!(bomb, "a{level}: &a{level} [{}]", vec![alias; 10].join(", ")).unwrap();
         }
-        assert!(refusal(&bomb).contains("more than 50000 values"), "{}", refusal(&bomb));
+        assert!(refusal(&bomb).contains("more than 20000 values"), "{}", refusal(&bomb));
         assert!(refusal(&"[".repeat(1 << 20)).contains("too deeply"));
         assert!(refusal(&"[".repeat(900)).contains("too deeply"));
         assert!(refusal(&"- ".repeat(1 << 19)).contains("too deeply"));
         assert!(refusal(&"? ".repeat(1 << 19)).contains("too deeply"));
         assert!(refusal(&"{a: ".repeat(500)).contains("too deeply"));
-        assert!(refusal(&format!("[{}]", "1,".repeat(1 << 19))).contains("more than 50000 values"));
+        assert!(refusal(&format!("[{}]", "1,".repeat(1 << 19))).contains("more than 20000 values"));
         assert!(refusal(&format!("? {}\n: 1\n", "k".repeat(1 << 20))).contains("too long"));
         let text = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(500_000), "*a, ".repeat(40_000));
+        assert!(refusal(&text).contains("too much text"));
+        let text = format!("a: &a 0x{}1\nb: [{}]\n", "0".repeat(500_000), "*a, ".repeat(40_000));
         assert!(refusal(&text).contains("too much text"));
         assert!(refusal("a: &a [*a]").contains("too deeply"));
     }
