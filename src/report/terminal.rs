@@ -24,6 +24,9 @@ pub(super) struct Terminal {
     run: Run,
     bars: MultiProgress,
     lanes: IndexMap<String, Lane>,
+    /// An empty line above the live ones. The `^C` that a terminal echoes moves them all down by one, and what stays behind
+    /// is their first line.
+    head: Option<ProgressBar>,
     /// Columns that the longest service's name takes.
     name_width: usize,
     /// Whether the run is about one service.
@@ -48,6 +51,7 @@ impl Terminal {
             run: Run::default(),
             bars,
             lanes: IndexMap::new(),
+            head: None,
             name_width: 0,
             alone: false,
             told: HashMap::new(),
@@ -169,6 +173,11 @@ impl Terminal {
 
     fn lane(&mut self, service: &str) -> &Lane {
         if !self.lanes.contains_key(service) {
+            self.head.get_or_insert_with(|| {
+                let head = self.bars.add(ProgressBar::new_spinner()).with_style(style(" "));
+                head.tick();
+                head
+            });
             let main =
                 self.bars.add(ProgressBar::new_spinner()).with_style(style("{spinner} {prefix}{wide_msg} {took:>8}"));
             let name = if service.is_empty() { String::new() } else { format!("{}  ", self.padded(service)) };
@@ -185,6 +194,12 @@ impl Terminal {
                 bar.finish_and_clear();
                 self.bars.remove(bar);
             }
+        }
+        if self.lanes.is_empty()
+            && let Some(head) = self.head.take()
+        {
+            head.finish_and_clear();
+            self.bars.remove(&head);
         }
     }
 
@@ -240,7 +255,7 @@ mod tests {
 
     #[test]
     fn every_template_is_understood() {
-        for template in ["{spinner} {prefix}{wide_msg} {took:>8}", "{prefix}{wide_msg}"] {
+        for template in ["{spinner} {prefix}{wide_msg} {took:>8}", "{prefix}{wide_msg}", " "] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }
