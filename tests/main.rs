@@ -15,5 +15,8 @@ mod exit_codes;
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
 
+/// Rollouts that go wrong: what is told of them.
+mod rollouts;
+
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;

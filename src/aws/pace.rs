@@ -53,7 +53,7 @@ impl Default for Pace {
         Self(Arc::new(Buckets {
             service_read: bucket(50.0, 10.0),
             service_modify: bucket(25.0, 3.0),
-            task_read: bucket(50.0, 12.0),
+            task_read: bucket(60.0, 15.0),
             service_deployments: bucket(25.0, 8.0),
             task_definition_read: bucket(25.0, 10.0),
             crowd: AtomicUsize::new(0),

@@ -139,9 +139,8 @@ impl Decision {
             _ => self.by_deployments(service, mine, record, at),
         };
         match mine {
-            Some(mine) if progress == Progress::Waiting => self.crash_loop(mine, round.failures),
-            Some(mine) if progress == Progress::Completed && self.still_crashes(mine, round.failures) => {
-                self.crash_loop(mine, round.failures)
+            Some(mine) if self.is_crash_loop(mine, &progress, round.failures) => {
+                Progress::Ended(Ending::CrashLoop { failures: alike(round.failures) })
             }
             _ => progress,
         }
@@ -158,8 +157,14 @@ impl Decision {
         let primary = service.primary();
         let Some(mine) = mine else {
             let Some(primary) = primary else { return Progress::Waiting };
-            if self.seen.is_some() && (rolls_back(primary) || told_of_rollback(service, self.seen.as_ref())) {
-                return Progress::Ended(rolled_back(primary));
+            if let Some(seen) = &self.seen {
+                if rolls_back(primary) {
+                    return Progress::Ended(rolled_back(primary));
+                }
+                if let Some(event) = failed_by_events(service, seen) {
+                    let (to, reason) = (Some(primary.id.clone()), event.to_owned());
+                    return Progress::Ended(Ending::RolledBack { to, reason });
+                }
             }
             if let Some(Word::RolledBack { reason, .. }) = record.map(word) {
                 return Progress::Ended(Ending::RolledBack { to: Some(primary.id.clone()), reason });
@@ -219,21 +224,21 @@ impl Decision {
         at.saturating_sub(*self.unrecorded_since.get_or_insert(at)) < APPEARS_WITHIN
     }
 
-    fn crash_loop(&self, mine: &Deployment, failures: &[Failure]) -> Progress {
+    fn is_crash_loop(&mut self, mine: &Deployment, progress: &Progress, failures: &[Failure]) -> bool {
+        let complete = match progress {
+            Progress::Waiting => false,
+            Progress::Completed => true,
+            Progress::Ended(_) => return false,
+        };
+        // Tasks that live for a moment can make ECS call it complete between two crashes.
+        if complete && self.failures_when_complete.is_none() {
+            self.failures_when_complete = Some(failures.len());
+        }
+        let since_complete = self.failures_when_complete.map_or(0, |before| failures.len().saturating_sub(before));
+        let goes_on = !complete || mine.running < mine.desired || since_complete >= CRASH_LOOP_WHILE_RUNNING;
         let same = alike(failures);
         let looping = same >= CRASH_LOOP_WHILE_RUNNING || (same >= CRASH_LOOP && mine.running == 0);
-        if self.fail_fast && looping {
-            return Progress::Ended(Ending::CrashLoop { failures: same });
-        }
-        Progress::Waiting
-    }
-
-    /// Tasks that live for a moment can make ECS call a deployment complete between two crashes.
-    fn still_crashes(&mut self, mine: &Deployment, failures: &[Failure]) -> bool {
-        let before = *self.failures_when_complete.get_or_insert(failures.len());
-        self.fail_fast
-            && (failures.len().saturating_sub(before) >= CRASH_LOOP_WHILE_RUNNING
-                || alike(failures) >= CRASH_LOOP_WHILE_RUNNING && mine.running < mine.desired)
+        self.fail_fast && looping && goes_on
     }
 
     /// My deployment is not in the answer: not yet, or not any more.
@@ -260,20 +265,24 @@ fn is_complete(mine: &Deployment, service: &Service) -> bool {
     }
 }
 
+/// Whether ECS has made this deployment the PRIMARY again to undo a later one.
 pub(crate) fn rolls_back(primary: &Deployment) -> bool {
     primary.reason.as_deref().is_some_and(|reason| reason.contains("rolling back"))
 }
 
-/// When the rollback has ended already, its PRIMARY may look like anybody's new deployment; the event remains.
-fn told_of_rollback(service: &Service, mine: Option<&Deployment>) -> bool {
-    let Some(began) = mine.and_then(|mine| mine.created_at) else { return false };
-    service.events.iter().any(|event| event.at >= Some(began) && event.text.contains("rolling back to deployment"))
+/// A failed deployment vanishes from the list, and the PRIMARY of a rollback that has ended may look like anybody's new
+/// deployment; the service's events keep what became of it.
+fn failed_by_events<'a>(service: &'a Service, mine: &Deployment) -> Option<&'a str> {
+    let failed = format!("(deployment {}) deployment failed", mine.id);
+    let since = |at| mine.created_at.is_some() && at >= mine.created_at;
+    let told = service.events.iter().find(|event| {
+        event.text.contains(&failed) || (since(event.at) && event.text.contains("rolling back to deployment"))
+    });
+    told.map(|event| event.text.as_str())
 }
 
 fn rolled_back(primary: &Deployment) -> Ending {
-    let given = primary.reason.clone().filter(|_| rolls_back(primary));
-    let reason = given.unwrap_or_else(|| "ECS went back to the deployment before it".to_owned());
-    Ending::RolledBack { to: Some(primary.id.clone()), reason }
+    Ending::RolledBack { to: Some(primary.id.clone()), reason: primary.reason.clone().unwrap_or_default() }
 }
 
 /// An older PRIMARY means that ECS went back; a newer one is somebody else's.

@@ -23,14 +23,14 @@ pub(crate) fn outcome(end: End, watched: &Watched) -> Result<Proven, Stop> {
         End::Proven { tasks, url } => return Ok(Proven { tasks, url }),
         End::NotProven { reason } => Stop {
             verdict: Verdict::NotProven,
-            error: Error::new(Exit::NotProven, reason).hint("see what runs before you rely on it; then deploy again"),
+            error: Error::new(Exit::NotProven, reason).hint("see what runs before you rely on it: shipit status"),
             restore: false,
         },
         End::Blind { error } => Stop { verdict: Verdict::NotProven, error: blind(deployment, &error), restore: false },
         End::Interrupted => Stop {
             verdict: Verdict::Interrupted,
             error: Error::new(Exit::Interrupted, format!("interrupted; the rollout {deployment} goes on in ECS"))
-                .hint("it was left as it is and is not proven: look at the service before you rely on it"),
+                .hint("it was left as it is and is not proven: take it up again with shipit wait"),
             restore: false,
         },
         End::Failed { ending, diagnosis } => failed(ending, &diagnosis, watched),
@@ -45,7 +45,7 @@ fn blind(deployment: &str, error: &Error) -> Error {
     for hint in error.hints() {
         told = told.hint(hint.clone());
     }
-    told.hint("it is neither proven nor failed: once reading works again, take the watch up with `shipit wait`")
+    told.hint("it is neither proven nor failed: once reading works again, take it up again with shipit wait")
 }
 
 fn failed(ending: Ending, diagnosis: &Diagnosis, watched: &Watched) -> Stop {
@@ -87,7 +87,7 @@ fn failed(ending: Ending, diagnosis: &Diagnosis, watched: &Watched) -> Stop {
         error = error.hint(hint.clone());
     }
     if verdict == Verdict::TimedOut {
-        error = error.hint("it goes on in ECS: take the watch up with `shipit wait`, or give it more --timeout");
+        error = error.hint("it goes on in ECS: take it up again with shipit wait, or give it more --timeout");
     }
     Stop { verdict, error, restore }
 }

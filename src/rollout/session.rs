@@ -83,16 +83,25 @@ pub(super) struct Session<'a> {
     records: Vec<DeploymentRecord>,
     /// What is still to be asked in this round, and what was answered in it beside the service.
     queue: VecDeque<Question>,
-    has_tasks: bool,
-    has_records: bool,
+    answered: Extras,
     ending: Option<Ending>,
     errors: u32,
     tasks_looked_at: Option<(Duration, Signs)>,
-    tasks_readable: bool,
-    records_readable: bool,
+    /// What may not be read: it is not asked for again.
+    refused: Extras,
     proving: bool,
+    /// The last answer proves it; whether the tasks last is still to be seen.
+    candidate: Option<(u32, Vec<Task>)>,
     /// The tasks by which it could have been called proven at the last look.
     proven_by: Option<BTreeSet<String>>,
+}
+
+/// What is read beside the service itself.
+#[derive(Debug, Default)]
+struct Extras {
+    /// The stopped tasks.
+    tasks: bool,
+    records: bool,
 }
 
 /// What changes in a service's answer when a task of mine stops.
@@ -110,14 +119,13 @@ impl<'a> Session<'a> {
             service: None,
             records: Vec::new(),
             queue: VecDeque::new(),
-            has_tasks: false,
-            has_records: false,
+            answered: Extras::default(),
             ending: None,
             errors: 0,
             tasks_looked_at: None,
-            tasks_readable: true,
-            records_readable: true,
+            refused: Extras::default(),
             proving: false,
+            candidate: None,
             proven_by: None,
         }
     }
@@ -125,8 +133,8 @@ impl<'a> Session<'a> {
     /// The first question of a round.
     pub(super) fn wake(&mut self) -> Step {
         self.queue.clear();
-        self.has_tasks = false;
-        self.has_records = false;
+        self.candidate = None;
+        self.answered = Extras::default();
         Step::Ask(Question::Service)
     }
 
@@ -181,11 +189,11 @@ impl<'a> Session<'a> {
         let newest = service.events.first().map(|event| event.id.clone());
         let signs = mine.map_or((0, 0, 0, newest.clone()), |mine| (mine.failed, mine.running, mine.pending, newest));
         let short = mine.is_none_or(|mine| mine.failed > 0 || mine.running < mine.desired);
-        if self.tasks_readable && short && self.is_time_for_tasks(&signs, at, crowd) {
+        if !self.refused.tasks && short && self.is_time_for_tasks(&signs, at, crowd) {
             self.tasks_looked_at = Some((at, signs));
             self.queue.push_back(Question::Stopped { known: self.known.clone() });
         }
-        if self.records_readable && (staged || gone) && began.is_some() {
+        if !self.refused.records && (staged || gone) && began.is_some() {
             self.queue.push_back(records_since(began));
         }
     }
@@ -205,6 +213,9 @@ impl<'a> Session<'a> {
         if let Some(ending) = self.ending.take() {
             return Step::End(Ended::Failed(ending));
         }
+        if let Some((count, running)) = self.candidate.take() {
+            return self.settle(count, running, at);
+        }
         let round = Round { service: self.service.as_ref(), failures: &self.failures, records: &self.records };
         match self.decision.observe(round, at) {
             Progress::Waiting => self.wait(at),
@@ -220,12 +231,12 @@ impl<'a> Session<'a> {
 
     /// The last tasks to fail say the most, and ECS's record says why it went back.
     fn last_words(&mut self, ending: Ending, at: Duration) -> Step {
-        if self.tasks_readable && !self.has_tasks && !matches!(ending, Ending::Superseded { .. }) {
+        if !self.refused.tasks && !self.answered.tasks && !matches!(ending, Ending::Superseded { .. }) {
             self.queue.push_back(Question::Stopped { known: self.known.clone() });
         }
         let began = self.began();
         let told = matches!(ending, Ending::Failed { .. } | Ending::RolledBack { .. } | Ending::Stopped { .. });
-        if self.records_readable && !self.has_records && told && began.is_some() {
+        if !self.refused.records && !self.answered.records && told && began.is_some() {
             self.queue.push_back(records_since(began));
         }
         self.ending = Some(ending);
@@ -233,7 +244,7 @@ impl<'a> Session<'a> {
     }
 
     fn take_stopped(&mut self, tasks: &[Task]) {
-        self.has_tasks = true;
+        self.answered.tasks = true;
         let is_mine = |task: &&Task| task.started_by.as_deref() == Some(&self.watched.deployment);
         let mut mine: Vec<&Task> = tasks.iter().filter(is_mine).collect();
         mine.sort_by_key(|task| task.stopped_at);
@@ -263,7 +274,7 @@ impl<'a> Session<'a> {
 
     fn take_records(&mut self, records: Vec<DeploymentRecord>) {
         self.records = records;
-        self.has_records = true;
+        self.answered.records = true;
         let began = self.service.as_ref().and_then(|service| service.deployment(&self.watched.deployment));
         let began = began.and_then(|mine| mine.created_at).or(self.began());
         if self.ending.is_none()
@@ -277,34 +288,40 @@ impl<'a> Session<'a> {
         let watched = self.watched;
         let desired = self.service.as_ref().map_or(0, |service| service.desired);
         match prove(&tasks, &watched.deployment, &watched.container, &watched.digests, desired) {
-            Proof::Proven { tasks: count } if self.is_settled(&tasks) => {
-                Step::End(Ended::Proven { tasks: count, running: tasks })
+            Proof::Proven { tasks: count } => {
+                if !self.refused.tasks && !self.answered.tasks {
+                    self.queue.push_back(Question::Stopped { known: self.known.clone() });
+                }
+                self.candidate = Some((count, tasks));
+                self.go_on(at)
             }
             Proof::Refuted { reason } => Step::End(Ended::NotProven { reason }),
             Proof::Waiting { reason } if self.decision.is_over(at) => {
                 Step::End(Ended::NotProven { reason: format!("ECS calls the rollout complete, but {reason}") })
             }
-            Proof::Proven { .. } if self.decision.is_over(at) => {
-                let reason = "ECS calls the rollout complete, but its tasks still come and go".to_owned();
-                Step::End(Ended::NotProven { reason })
-            }
-            Proof::Proven { .. } | Proof::Waiting { .. } => self.wait(at),
+            Proof::Waiting { .. } => self.wait(at),
         }
     }
 
     /// Where tasks of my deployment have failed, those that run now must still be there at the next look: otherwise a
     /// task between its start and its crash would prove it.
-    fn is_settled(&mut self, running: &[Task]) -> bool {
+    fn settle(&mut self, count: u32, running: Vec<Task>, at: Duration) -> Step {
         let now: BTreeSet<String> = running.iter().map(|task| task.id.clone()).collect();
-        let settled = self.failures.is_empty() || self.proven_by.as_ref() == Some(&now);
-        self.proven_by = Some(now);
-        settled
+        let last = self.proven_by.replace(now);
+        if self.failures.is_empty() || last == self.proven_by {
+            return Step::End(Ended::Proven { tasks: count, running });
+        }
+        if self.decision.is_over(at) {
+            let reason = "ECS calls the rollout complete, but its tasks come and go".to_owned();
+            return Step::End(Ended::NotProven { reason });
+        }
+        self.wait(at)
     }
 
     /// `None`: the round goes on without this answer.
     fn refused(&mut self, asked: &Question, error: Error, at: Duration) -> Option<Step> {
-        // It is decided already; this was only to say more about it.
-        if self.ending.is_some() {
+        // It is decided already; this was only to say or to know more.
+        if self.ending.is_some() || self.candidate.is_some() {
             return None;
         }
         if error.is_transient() {
@@ -313,12 +330,12 @@ impl<'a> Session<'a> {
         let staged = self.service.as_ref().is_some_and(Service::is_staged);
         match asked {
             Question::Stopped { .. } => {
-                self.tasks_readable = false;
+                self.refused.tasks = true;
                 self.degrade("why tasks stop cannot be read", &error);
                 None
             }
             Question::Records { .. } if !staged => {
-                self.records_readable = false;
+                self.refused.records = true;
                 None
             }
             Question::Service | Question::Running | Question::Records { .. } => Some(Step::End(Ended::Blind(error))),

@@ -12,17 +12,22 @@ mod tasks;
 mod update;
 
 pub(super) use batch::Batch;
-pub(crate) use deployment_records::{Breaker, DeploymentRecord, Hook, RecordStatus, list as list_deployment_records};
+pub(crate) use deployment_records::{DeploymentRecord, Hook, RecordStatus, list as list_deployment_records};
 pub(crate) use service::{describe, describe_optional};
 pub(crate) use service_deployments::{
     ServiceDeployment, digests as revision_digests, list as list_service_deployments, stop as stop_service_deployment,
 };
 pub(crate) use snapshot::{
-    Container, Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceEvent, ServiceStatus, Task,
+    Container, Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceStatus, Task,
 };
 pub(crate) use tags::{Tag, read as read_tags, remove as remove_tags, write as write_tags};
-pub(crate) use task_definition::{
-    ContainerDefinition, LogConfiguration, TaskDefinition, describe as describe_task_definition,
-};
+pub(crate) use task_definition::{LogConfiguration, TaskDefinition, describe as describe_task_definition};
 pub(crate) use tasks::{Desired, list as list_tasks, list_except as list_tasks_except};
 pub(crate) use update::force_new_deployment;
+
+#[cfg(test)]
+pub(crate) use deployment_records::Breaker;
+#[cfg(test)]
+pub(crate) use snapshot::ServiceEvent;
+#[cfg(test)]
+pub(crate) use task_definition::ContainerDefinition;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::convert::time;
 use crate::aws::Clients;
 use crate::aws::error::aws;
+use crate::aws::pace::Budget;
 use crate::error::Result;
 
 /// DescribeServiceRevisions takes this many at most.
@@ -54,6 +55,7 @@ pub(crate) async fn list(
     let mut found = Vec::new();
     let mut next = None;
     loop {
+        clients.pace.turn(Budget::ServiceDeployments).await;
         let answer = clients
             .ecs
             .list_service_deployments()

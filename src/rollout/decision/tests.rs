@@ -298,3 +298,29 @@ fn a_rollback_that_ended_under_a_new_id_is_not_taken_for_somebodys_deployment() 
     answers.extend(std::iter::repeat_n(told_by_event, 8));
     assert_eq!(after(&answers), ended(Ending::Superseded { by: "new".to_owned() }));
 }
+
+#[test]
+fn a_rollback_that_ended_between_two_looks_is_told_by_the_events() {
+    let mut back = service(vec![deployment("new id", DeploymentStatus::Primary, RolloutState::Completed)]);
+    let text = "(service api) (deployment mine) deployment failed: tasks failed to start.".to_owned();
+    back.events.push(ServiceEvent { id: "e".to_owned(), at: None, text: text.clone() });
+    let told = after(&[service(vec![mine(RolloutState::InProgress)]), back]);
+    assert_eq!(told, ended(Ending::RolledBack { to: Some("new id".to_owned()), reason: text }));
+}
+
+#[test]
+fn a_crash_loop_is_one_although_ecs_calls_it_complete_between_two_crashes() {
+    let mut done = mine(RolloutState::Completed);
+    done.running = 1;
+    let mut decision = Decision::new("mine", Duration::from_mins(10), true);
+    let at = Duration::from_secs(5);
+    let told = observed(&mut decision, Some(&service(vec![done.clone()])), &crash(3), at);
+    assert_eq!(told, ended(Ending::CrashLoop { failures: 3 }));
+    // Two failures on the way to two healthy tasks are none.
+    done.running = 2;
+    let done = service(vec![done]);
+    let mut decision = Decision::new("mine", Duration::from_mins(10), true);
+    assert_eq!(observed(&mut decision, Some(&done), &crash(2), at), Progress::Completed);
+    // Three more after that are a loop, however many run at the moment of the look.
+    assert_eq!(observed(&mut decision, Some(&done), &crash(5), at), ended(Ending::CrashLoop { failures: 5 }));
+}

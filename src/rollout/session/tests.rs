@@ -210,8 +210,38 @@ fn a_pause_says_that_it_waits_for_a_person() {
         Answer::Service(Some(staged(RolloutState::Completed))),
         Answer::Records(vec![done]),
         Answer::Running(vec![task.clone(), task]),
+        Answer::Stopped(Vec::new()),
     ];
     let step = after(&mut session, 20, answers);
+    assert!(matches!(step, Step::End(Ended::Proven { tasks: 2, .. })), "{step:?}");
+}
+
+#[test]
+fn after_a_failure_the_tasks_have_to_last_from_one_look_to_the_next() {
+    let watched = Watched { fail_fast: false, ..watched() };
+    let running = |id: &str| Task {
+        id: id.to_owned(),
+        started_by: Some("mine".to_owned()),
+        last_status: "RUNNING".to_owned(),
+        containers: vec![Container {
+            name: "api".to_owned(),
+            digest: Some("sha256:aa".to_owned()),
+            ..Container::default()
+        }],
+        ..Task::default()
+    };
+    let mut session = Session::new(&watched);
+    let mut look = |second, ids: [&str; 2], stopped| {
+        let answers = vec![
+            Answer::Service(Some(service(vec![mine(RolloutState::Completed, 2)]))),
+            Answer::Running(ids.map(running).into()),
+            Answer::Stopped(stopped),
+        ];
+        after(&mut session, second, answers)
+    };
+    assert!(matches!(look(0, ["id-2", "id-3"], vec![failed("id-1")]), Step::Wait(_)), "one has failed");
+    assert!(matches!(look(5, ["id-3", "id-4"], vec![failed("id-2")]), Step::Wait(_)), "and another one");
+    let step = look(10, ["id-3", "id-4"], Vec::new());
     assert!(matches!(step, Step::End(Ended::Proven { tasks: 2, .. })), "{step:?}");
 }
 

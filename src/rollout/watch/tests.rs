@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{End, Watched, watch};
 use crate::aws::fake::Fake;
-use crate::event::{Event, Events, Kind, Message};
+use crate::event::{Events, Kind, Message};
 use crate::rollout::decision::Ending;
 
 const DIGEST: &str = "sha256:aa";
