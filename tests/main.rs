@@ -15,5 +15,11 @@ mod exit_codes;
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
 
+/// The way back.
+mod rollback;
+
+/// What runs where, the watch taken up again, and what was deployed.
+mod status;
+
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;
