@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use crate::support::{Project, Ran, StandIn};
+use crate::support::{Project, Ran, StandIn, interrupt};
 
 /// Tasks that start at once and stay healthy.
 const HEALTHY: &str = r#"{"services": {"dev/api": {"desired": 2}}}"#;
@@ -236,9 +236,4 @@ fn code_130_leaves_the_rollout_as_it_is() {
     assert!(said.contains("goes on in ECS") && said.contains("interrupted"), "{said}");
     assert!(!said.contains("deployed "), "{said}");
     assert_eq!(aws.calls("UpdateService").len(), 1);
-}
-
-fn interrupt(process: u32) {
-    let status = std::process::Command::new("kill").args(["-INT", &process.to_string()]).status().expect("kill");
-    assert!(status.success());
 }

@@ -18,5 +18,11 @@ mod offline;
 /// Rollouts that go wrong: what is told of them.
 mod rollouts;
 
+/// The way back.
+mod rollback;
+
+/// What runs where, the watch taken up again, and what was deployed.
+mod status;
+
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;

@@ -1,5 +1,6 @@
 //! The reads behind `history`. A refused one takes away a part of the picture, never all of it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures_util::future::{join, join_all};
@@ -62,7 +63,7 @@ pub(crate) async fn sources(
     revisions.dedup();
     let digests = match &container {
         Some(container) => ecs::revision_digests(clients, &revisions, container).await,
-        None => Ok(Default::default()),
+        None => Ok(BTreeMap::default()),
     };
     Ok(Sources {
         images,

@@ -15,14 +15,14 @@ use crate::status::{ServiceStatus, State};
 struct Row<'a, T> {
     event: &'static str,
     #[serde(flatten)]
-    row: &'a T,
+    of: &'a T,
     at: Timestamp,
 }
 
 fn json<T: Serialize>(out: &Out, event: &'static str, rows: &[T], at: Timestamp) {
     for row in rows {
         // Neither type has a map whose keys are not strings, the only thing that serde_json refuses.
-        if let Ok(line) = serde_json::to_string(&Row { event, row, at }) {
+        if let Ok(line) = serde_json::to_string(&Row { event, of: row, at }) {
             out.json(&line);
         }
     }

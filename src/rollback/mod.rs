@@ -106,9 +106,11 @@ impl Plan {
                 Some(id) => format!("the rollout {id} is stopped, then "),
                 None => String::new(),
             };
-            format!(
-                "{service}: from {from} back to {to}; {first}`latest` is moved, rolled and proven; the former is held"
-            )
+            let held = match &from.revision {
+                Some(revision) => format!("; {} is held", revision.get(..12).unwrap_or(revision)),
+                None => String::new(),
+            };
+            format!("{service}: from {from} back to {to}: {first}`latest` is moved, rolled and proven{held}")
         };
         let going = self.services.iter().filter(|step| self.findings_for(&step.service).next().is_none());
         going.map(step).collect()

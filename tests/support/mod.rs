@@ -13,3 +13,10 @@ pub(crate) use stand_in::StandIn;
 
 /// The binary under test.
 pub(crate) const SHIPIT: &str = env!("CARGO_BIN_EXE_shipit");
+
+/// Ctrl-C.
+#[track_caller]
+pub(crate) fn interrupt(process: u32) {
+    let status = std::process::Command::new("kill").args(["-INT", &process.to_string()]).status().expect("kill");
+    assert!(status.success());
+}
