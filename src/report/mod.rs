@@ -3,6 +3,7 @@
 
 mod clean;
 mod console;
+mod diagnosis;
 mod error;
 mod json;
 mod line;
