@@ -84,7 +84,7 @@ pub(crate) struct Target {
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     /// The deploy.yaml to read
-    #[arg(long, value_name = "PATH", default_value = "deploy.yaml")]
+    #[arg(long, value_name = "PATH", default_value = crate::config::FILE_NAME)]
     pub(crate) config: PathBuf,
 }
 

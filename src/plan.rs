@@ -43,6 +43,8 @@ pub(crate) struct ServicePlan {
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) platform: String,
+    /// Names of the secrets that have to be set, each with a value now.
+    pub(crate) secrets: Vec<String>,
     /// Names only.
     pub(crate) build_args: Vec<String>,
     /// Names only.
@@ -212,6 +214,7 @@ impl Draft {
             service: service.name.clone(),
             repository: service.repository.clone(),
             platform: service.platform.to_string(),
+            secrets: service.secrets.clone(),
             build_args: service.build_args.keys().cloned().collect(),
             build_secrets: service.build_secrets.keys().cloned().collect(),
             tags: self.tags(service, seen, &request.revision),

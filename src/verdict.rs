@@ -22,7 +22,6 @@ pub(crate) enum Verdict {
     Superseded,
     NotProven,
     Interrupted,
-    Skipped,
 }
 
 impl Verdict {
@@ -41,7 +40,6 @@ impl Verdict {
             Self::Superseded => "superseded",
             Self::NotProven => "not-proven",
             Self::Interrupted => "interrupted",
-            Self::Skipped => "skipped",
         }
     }
 

@@ -12,7 +12,7 @@ use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
 use crate::docker::Engine;
 use crate::error::{Error, Result};
-use crate::event::{Events, Kind};
+use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::observe::{Observed, observe, observe_releases};
@@ -77,6 +77,9 @@ impl Run<'_> {
         let specification = &resolved.specification;
         let engine = self.unless_cancelled(async { Ok(engine(self.context).await) }).await?;
         let clients = Clients::connect(&specification.environment, settings).await?;
+        for service in &specification.services {
+            self.events.of(&service.name).stage(Stage::Preflight);
+        }
         let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
         let request = Request {
             revision: resolved.revision.clone(),

@@ -52,6 +52,7 @@ impl Repository {
         Err(unreadable(dir, answer))
     }
 
+    #[cfg(test)]
     pub(crate) fn top(&self) -> &Path {
         &self.top
     }

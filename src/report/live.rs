@@ -83,7 +83,6 @@ fn rolling(counts: &RolloutCounts) -> Line {
     line.plain(super::story::counts(counts))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "at most CELLS")]
 fn bar(line: Line, current: u64, total: u64) -> Line {
     let full = (u128::from(current.min(total)) * CELLS as u128 / u128::from(total.max(1))) as usize;
     line.toned(Tone::Accent, "━".repeat(full)).dim("╌".repeat(CELLS - full))

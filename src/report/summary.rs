@@ -66,7 +66,6 @@ fn table(outcomes: &[Outcome]) -> Table {
 const fn tone(verdict: Verdict) -> Tone {
     match verdict {
         _ if verdict.is_good() => Tone::Good,
-        Verdict::Skipped => Tone::Dim,
         Verdict::TimedOut | Verdict::Superseded | Verdict::Interrupted => Tone::Warning,
         _ => Tone::Bad,
     }

@@ -12,7 +12,6 @@ use super::out::{Out, To};
 use super::progress::{self, Run};
 use super::{live, plan, story, summary, words};
 use crate::event::{Event, Kind, StepState};
-use crate::verdict::Verdict;
 
 const FRAMES: &[&str] = &["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", " "];
 const FRAME: Duration = Duration::from_millis(100);
@@ -99,7 +98,6 @@ impl Terminal {
                     verdict if verdict.is_good() => return,
                     // The summary that follows at once says it.
                     _ if self.alone => return,
-                    Verdict::Skipped => (Tone::Dim, "-"),
                     _ => (Tone::Bad, "✗"),
                 };
                 self.stay(&self.mark(tone, sign, &service).toned(tone, outcome.verdict.as_str()));

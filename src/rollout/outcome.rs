@@ -9,18 +9,11 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::verdict::Verdict;
 
-/// A rollout that was proven.
-#[derive(Debug)]
-pub(crate) struct Proven {
-    pub(crate) tasks: u32,
-    /// Where the service answers, when ECS publishes a port of its tasks on a host.
-    pub(crate) url: Option<String>,
-}
-
-pub(crate) fn outcome(end: End, watched: &Watched) -> Result<Proven, Stop> {
+/// Where the service answers, when ECS publishes a port of its tasks on a host; or why it is not called deployed.
+pub(crate) fn outcome(end: End, watched: &Watched) -> Result<Option<String>, Stop> {
     let deployment = &watched.deployment;
     let unproven = match end {
-        End::Proven { tasks, url } => return Ok(Proven { tasks, url }),
+        End::Proven { url } => return Ok(url),
         End::NotProven { reason } => Stop {
             verdict: Verdict::NotProven,
             error: Error::new(Exit::NotProven, reason).hint("see what runs before you rely on it: shipit status"),

@@ -88,7 +88,7 @@ impl Roll<'_> {
             fail_fast: self.fail_fast,
         };
         let end = watch(self.clients, &watched, self.events, self.cancel).await;
-        outcome(end, &watched).map(|proven| proven.url)
+        outcome(end, &watched)
     }
 
     /// What runs is proven; whether the next task of anybody would run the same.

@@ -41,9 +41,8 @@ pub(crate) struct Watched {
 /// How the watch ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// So many tasks run the digest; `url` where ECS publishes one of their ports.
+    /// All that runs is the digest; `url` where ECS publishes one of the tasks' ports.
     Proven {
-        tasks: u32,
         url: Option<String>,
     },
     /// The rollout did not do what was asked.
@@ -74,7 +73,7 @@ pub(crate) async fn watch(clients: &Clients, watched: &Watched, events: &Events,
         () = cancel.cancelled() => return End::Interrupted,
     };
     match ended {
-        Ended::Proven { tasks, running } => End::Proven { tasks, url: url(&running, watched) },
+        Ended::Proven { running, .. } => End::Proven { url: url(&running, watched) },
         Ended::NotProven { reason } => End::NotProven { reason },
         Ended::Blind(error) => End::Blind { error },
         Ended::Failed(ending) => {

@@ -124,7 +124,6 @@ fn state_of(vertex: &Vertex) -> Option<StepState> {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the difference is what counts, to a tenth of a second")]
 fn seconds(vertex: &Vertex) -> Option<f64> {
     let (Timestamp { seconds: start, nanos: start_nanos }, Timestamp { seconds: end, nanos: end_nanos }) =
         (vertex.started?, vertex.completed?);
