@@ -9,13 +9,13 @@ fn check_finds_nothing_wrong_in_a_good_project() {
 
 #[test]
 fn check_names_all_that_is_wrong_at_once() {
-    let manifest = r#"version: 1
+    let manifest = r"version: 1
 environments: { dev: { branch: develop } }
 services:
   api: { repository: api, target: runtime, secrets: [TOKEN] }
   web: { repository: web, context: web }
   job: { repository: job, dockerfile: job.Dockerfile }
-"#;
+";
     let project = Project::new()
         .file("deploy.yaml", manifest)
         .file("Dockerfile", "FROM scratch AS build\nFROM scratch AS final\n")

@@ -59,6 +59,7 @@ pub(super) enum Step {
 pub(super) enum Ended {
     /// So many tasks run the digest, by this last answer.
     Proven {
+        #[cfg_attr(not(test), expect(dead_code, reason = "the tests count"))]
         tasks: u32,
         running: Vec<Task>,
     },
