@@ -12,6 +12,9 @@ mod support;
 /// Every exit code of the contract, with what it prints.
 mod exit_codes;
 
+/// `--local` with real containers: overlap, failures, two runs at once.
+mod local;
+
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
 
