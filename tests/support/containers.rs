@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::engine::with_base_image;
-use super::{Project, Ran, docker};
+use super::{Project, Ran, docker, with_base_image};
 
 pub(crate) struct OnThisMachine {
     pub(crate) project: Project,

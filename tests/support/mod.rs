@@ -11,7 +11,7 @@ mod stand_in;
 mod terminal;
 
 pub(crate) use containers::OnThisMachine;
-pub(crate) use engine::{docker, engine};
+pub(crate) use engine::{docker, engine, with_base_image};
 pub(crate) use http::get;
 pub(crate) use project::Project;
 pub(crate) use ran::Ran;
