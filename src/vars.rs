@@ -2,6 +2,7 @@
 //! which variables matter. (The AWS SDK reads its own variables by itself.)
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 #[derive(Clone, Default)]
@@ -32,6 +33,24 @@ impl Vars {
     }
 }
 
+/// What any program needs to find its files, its locale and its way out. The names that end in `_` are beginnings.
+const OF_EVERY_PROGRAM: [&str; 11] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG", "LC_", "TZ", "TERM", "XDG_"];
+
+/// The environment for a program that shipit starts: what every program needs and what this one is known to read, by
+/// name, or by beginning where it ends in `_`. The rest stays here, because the secrets of the environments are in it,
+/// and whoever runs as the same user can read another process's environment.
+pub(crate) fn for_program(also: &[&str]) -> Vec<(OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| is_for(name, also))).collect()
+}
+
+fn is_for(name: &str, also: &[&str]) -> bool {
+    OF_EVERY_PROGRAM.iter().chain(also).any(|wanted| match wanted.strip_suffix('_') {
+        Some(_) => name.starts_with(wanted),
+        None => name == *wanted,
+    })
+}
+
 impl std::fmt::Debug for Vars {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Vars({} variables)", self.0.len())
@@ -41,5 +60,26 @@ impl std::fmt::Debug for Vars {
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Vars {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_for;
+
+    #[test]
+    fn a_program_gets_what_it_reads_and_no_secrets() {
+        let cases = [
+            ("PATH", true),
+            ("LC_ALL", true),
+            ("GIT_CONFIG_COUNT", true),
+            ("GIT_DIR", false),
+            ("PATHS", false),
+            ("DEV_DB_HOST", false),
+            ("AWS_SECRET_ACCESS_KEY", false),
+        ];
+        for (name, wanted) in cases {
+            assert_eq!(is_for(name, &["GIT_CONFIG_"]), wanted, "{name}");
+        }
     }
 }

@@ -9,8 +9,17 @@
 
 mod support;
 
+/// From a branch to its environment, and past the gates.
+mod branches;
+
 /// Every exit code of the contract, with what it prints.
 mod exit_codes;
+
+/// Ctrl-C and SIGTERM at every stage.
+mod interrupt;
+
+/// `--local` with real containers: overlap, failures, two runs at once.
+mod local;
 
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;

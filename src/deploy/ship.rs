@@ -28,10 +28,20 @@ pub(super) struct Ship<'a> {
     trail: Trail,
 }
 
+/// What has become of the repository's `latest`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Latest {
+    #[default]
+    Untouched,
+    /// Its push has begun: the registry may have it, although nobody has said so yet.
+    Pushing,
+    Pushed,
+}
+
 #[derive(Default)]
 struct Trail {
     digest: Option<String>,
-    latest_moved: bool,
+    latest: Latest,
     deployment: Option<String>,
     url: Option<String>,
 }
@@ -113,11 +123,11 @@ impl<'a> Ship<'a> {
         for tag in &self.plan.tags {
             if tag == "latest" {
                 self.ask_again().await?;
+                self.trail.latest = Latest::Pushing;
             }
-            let pushed = self.push_tag(image, &login, tag).await.map_err(failed)?;
-            self.trail.latest_moved |= tag == "latest";
-            self.trail.digest = Some(pushed);
+            self.trail.digest = Some(self.push_tag(image, &login, tag).await.map_err(failed)?);
         }
+        self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();
         self.rolling().confirm_latest(&digest).await?;
         let manifest =
@@ -223,7 +233,15 @@ impl<'a> Ship<'a> {
 
     /// Moves `latest` back to what runs; says what became of it, or nothing where nothing had to be done.
     async fn restore(&self) -> Option<String> {
-        let (true, Some(pushed)) = (self.trail.latest_moved, &self.trail.digest) else { return None };
+        let pushed = self.trail.digest.as_ref().filter(|_| self.trail.latest != Latest::Untouched)?;
+        if self.trail.latest == Latest::Pushing {
+            // The commit's own tag went first, so the digest is known.
+            match ecr::digest_of(self.deploy.clients, &self.service.repository, "latest").await {
+                Ok(found) if found.as_ref() != Some(pushed) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(format!("`latest` may be the new image already: {}", error.line())),
+            }
+        }
         if !self.deploy.specification.environment.restore_latest {
             return Some("`latest` stays on the new image (restore_latest: false)".to_owned());
         }

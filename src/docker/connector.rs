@@ -23,6 +23,10 @@ use tokio_rustls::TlsConnector;
 use super::endpoint::{Address, Ssh};
 use super::tls;
 use crate::error::Result;
+use crate::vars;
+
+/// What `ssh` reads beside its files: the agent, and how to ask for a passphrase.
+const FOR_SSH: [&str; 5] = ["SSH_", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS"];
 
 /// How long it may take to connect; `ssh` has a handshake and perhaps a jump host before it.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -85,6 +89,8 @@ impl Connector {
     fn dial(&self, ssh: &Ssh) -> io::Result<Dialled> {
         let mut child = Command::new("ssh")
             .args(arguments(ssh))
+            .env_clear()
+            .envs(vars::for_program(&FOR_SSH))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

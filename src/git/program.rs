@@ -1,5 +1,5 @@
 //! One call of the `git` program, cut off from what would change its answers: the user's locale, pagers, replace refs,
-//! prompts, and the variables that a hook or an editor leaves behind.
+//! prompts, and the variables that a hook or an editor leaves behind. It sees no secrets either.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,6 +9,18 @@ use tokio::process::Command;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::vars;
+
+/// Settings of git that reach it by variables: where its files are and which folders it trusts. Not those by which a hook
+/// or an editor points it to another repository (`GIT_DIR` and its like).
+const PASSED_ON: [&str; 6] = [
+    "GIT_CONFIG_",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXEC_PATH",
+    "LD_LIBRARY_PATH",
+    "DEVELOPER_DIR",
+];
 
 /// What git answered.
 pub(super) struct Answer {
@@ -27,6 +39,8 @@ pub(super) async fn git(dir: &Path, args: &[&str]) -> Result<Answer> {
         // A repository may name a program to run as its file monitor; nothing of the repository is run.
         .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false"])
         .args(args)
+        .env_clear()
+        .envs(vars::for_program(&PASSED_ON))
         .envs([
             ("LC_ALL", "C"),
             ("GIT_OPTIONAL_LOCKS", "0"),
@@ -36,9 +50,6 @@ pub(super) async fn git(dir: &Path, args: &[&str]) -> Result<Answer> {
         ])
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_EXTERNAL_DIFF", "GIT_PREFIX", "GIT_NAMESPACE"] {
-        command.env_remove(variable);
-    }
     let output = command.output().await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::new(Exit::Usage, "git is not installed")
             .hint("install it: the package is called `git` on Debian, Ubuntu, Alpine, Fedora and Homebrew"),

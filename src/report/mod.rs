@@ -16,6 +16,7 @@ mod progress;
 mod script;
 mod shared_redactor;
 mod standing;
+mod stopped;
 mod story;
 mod summary;
 mod surface;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::line::{Line, Tone};
 use super::out::{Out, To};
 use super::progress::{self, Run};
+use super::stopped::Stopped;
 use super::{plan, story, summary};
 use crate::event::{Event, Kind, RolloutCounts, Stage, StepState};
 
@@ -18,11 +19,21 @@ pub(super) struct Plain {
     told: HashMap<String, RolloutCounts>,
     /// The last state told of each build step, by service and id.
     steps: HashMap<(String, String), StepState>,
+    /// By service.
+    stopped: HashMap<String, Stopped>,
 }
 
 impl Plain {
     pub(super) fn new(out: Out, verbose: u8, plan_is_answer: bool) -> Self {
-        Self { out, verbose, plan_is_answer, run: Run::default(), told: HashMap::new(), steps: HashMap::new() }
+        Self {
+            out,
+            verbose,
+            plan_is_answer,
+            run: Run::default(),
+            told: HashMap::new(),
+            steps: HashMap::new(),
+            stopped: HashMap::new(),
+        }
     }
 
     pub(super) fn event(&mut self, event: &Event) {
@@ -63,7 +74,12 @@ impl Plain {
                     self.say(event, &service, Line::new().plain(format!("tasks: {}", story::counts(counts))));
                 }
             }
+            Kind::TaskStopped { reason, exit_code, .. }
+                if !self.stopped.entry(service.clone()).or_default().count(reason, *exit_code) => {}
             Kind::ServiceFinished { outcome } => {
+                for text in self.stopped.entry(service.clone()).or_default().others() {
+                    self.say(event, &service, Line::new().toned(Tone::Warning, text));
+                }
                 let tone = if outcome.verdict.is_good() { Tone::Good } else { Tone::Bad };
                 self.say(event, &service, Line::new().toned(tone, outcome.verdict.as_str()));
             }
@@ -193,6 +209,19 @@ mod tests {
                 "rollout-failed",
             ]
         );
+    }
+
+    #[test]
+    fn a_long_crash_loop_does_not_fill_the_log() {
+        let lines = told(&script::long_crash_loop(), 0);
+        let stopped: Vec<&str> = lines.iter().filter(|line| line.contains("task")).map(|line| &line[9..]).collect();
+        let wanted = [
+            "api: task 00000000 stopped: Essential container in task exited (exit code 1)",
+            "api: task 00000001 stopped: Essential container in task exited (exit code 1)",
+            "api: task 00000002 stopped: Essential container in task exited (exit code 1)",
+            "api: and 9 more like it: Essential container in task exited (exit code 1)",
+        ];
+        assert_eq!(stopped, wanted);
     }
 
     #[test]

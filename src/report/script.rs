@@ -236,3 +236,20 @@ pub(super) fn crash_loop() -> Vec<Event> {
     events.push(at(end, None, kind));
     events
 }
+
+/// Twelve tasks stop alike before ECS gives up.
+pub(super) fn long_crash_loop() -> Vec<Event> {
+    let mut script = Script::new(&["api"]).stage(0.3, Stage::Watch);
+    for number in 0..12 {
+        let task = format!("arn:aws:ecs:ap-south-1:123456789012:task/dev/{number:08}");
+        let reason = "Essential container in task exited".to_owned();
+        script = script.then(1.0, Kind::TaskStopped { task, reason, exit_code: Some(1) });
+    }
+    let outcome = Outcome {
+        verdict: Verdict::RolloutFailed,
+        exit_code: Exit::Rollout,
+        reason: Some("the circuit breaker gave up".to_owned()),
+        ..deployed("api")
+    };
+    script.ended(0.4, outcome)
+}

@@ -67,13 +67,12 @@ pub(super) fn told(kind: &Kind) -> Vec<Line> {
         }
         Kind::RolloutStarted { deployment } => vec![Line::new().plain(format!("rollout {deployment} has started"))],
         Kind::TaskStopped { task, reason, exit_code } => {
-            let code = exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
             let id: String = words::last_part(task).chars().take(8).collect();
             vec![
                 Line::new()
                     .toned(Tone::Warning, format!("task {id} stopped"))
                     .plain(": ")
-                    .plain(format!("{reason}{code}"))
+                    .plain(stopped(reason, *exit_code))
                     .hanging(4),
             ]
         }
@@ -81,6 +80,12 @@ pub(super) fn told(kind: &Kind) -> Vec<Line> {
         Kind::ServiceEvent { text } => vec![Line::new().dim("ECS: ").plain(text.clone()).hanging(4)],
         _ => Vec::new(),
     }
+}
+
+/// ECS's words about a stopped task, and the exit code where there is one.
+pub(super) fn stopped(reason: &str, exit_code: Option<i32>) -> String {
+    let code = exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+    format!("{reason}{code}")
 }
 
 /// `1 of 2 run, 1 starting, 2 old draining`.

@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use super::line::{Line, Tone};
 use super::out::{Out, To};
 use super::progress::{self, Run};
+use super::stopped::Stopped;
 use super::{live, plan, story, summary, words};
 use crate::event::{Event, Kind, StepState};
 
@@ -32,6 +33,8 @@ pub(super) struct Terminal {
     alone: bool,
     /// The last state told of each failed step, by service and id.
     told: HashMap<(String, String), StepState>,
+    /// By service.
+    stopped: HashMap<String, Stopped>,
 }
 
 /// The lines of one service.
@@ -54,6 +57,7 @@ impl Terminal {
             name_width: 0,
             alone: false,
             told: HashMap::new(),
+            stopped: HashMap::new(),
         }
     }
 
@@ -92,8 +96,13 @@ impl Terminal {
                 self.stay(&self.mark(Tone::Dim, "│", &service).plain(line.clone()));
             }
             Kind::TagPushed { .. } | Kind::RolloutStarted { .. } | Kind::ServiceEvent { .. } if self.verbose == 0 => {}
+            Kind::TaskStopped { reason, exit_code, .. }
+                if !self.stopped.entry(service.clone()).or_default().count(reason, *exit_code) => {}
             Kind::ServiceFinished { outcome } => {
                 self.finish_lane(&service);
+                for text in self.stopped.entry(service.clone()).or_default().others() {
+                    self.stay(&self.mark(Tone::Dim, "·", &service).toned(Tone::Warning, text));
+                }
                 let (tone, sign) = match outcome.verdict {
                     verdict if verdict.is_good() => return,
                     // The summary that follows at once says it.

@@ -1,15 +1,23 @@
 //! What the tests are written in: a project that reads as a sentence, the stand-in that it deploys to, and what the
 //! binary said.
 
+mod containers;
 mod engine;
+mod http;
 mod project;
 mod ran;
+mod running;
 mod stand_in;
+mod terminal;
 
-pub(crate) use engine::engine;
+pub(crate) use containers::OnThisMachine;
+pub(crate) use engine::{docker, engine, with_base_image};
+pub(crate) use http::get;
 pub(crate) use project::Project;
 pub(crate) use ran::Ran;
+pub(crate) use running::{Running, signal};
 pub(crate) use stand_in::StandIn;
+pub(crate) use terminal::Terminal;
 
 /// The binary under test.
 pub(crate) const SHIPIT: &str = env!("CARGO_BIN_EXE_shipit");

@@ -91,6 +91,15 @@ impl StandIn {
         self.aws("ecs", target, &input)["services"][0].clone()
     }
 
+    /// The service's tags as one object.
+    pub(crate) fn tags(&self, cluster: &str, service: &str) -> serde_json::Value {
+        let arn = self.service(cluster, service)["serviceArn"].clone();
+        let target = "AmazonEC2ContainerServiceV20141113.ListTagsForResource";
+        let answer = self.aws("ecs", target, &serde_json::json!({ "resourceArn": arn }));
+        let tags = answer["tags"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
+        tags.map(|tag| (tag["key"].as_str().expect("a key").to_owned(), tag["value"].clone())).collect()
+    }
+
     /// Replaces the script.
     pub(crate) fn follow(&self, script: &str) {
         self.http("POST /_stand-in/script", &[], script);
