@@ -34,9 +34,8 @@ fn a_change_takes_the_place_of_what_runs_without_a_gap() {
     let until = docker(&["info", "--format", "{{.SystemTime}}"]);
     let filter = format!("label={}", here.label());
     let format = "{{.TimeNano}} {{.ID}} {{.Action}}";
-    let log = docker(&[
-        "events", "--since", since.trim(), "--until", until.trim(), "--filter", &filter, "--format", format,
-    ]);
+    let log =
+        docker(&["events", "--since", since.trim(), "--until", until.trim(), "--filter", &filter, "--format", format]);
     let healthy = when(&log, &new[0], "health_status: healthy");
     let gone = when(&log, &old[0], "die");
     assert!(healthy < gone, "the old container ended before the new one was healthy:\n{log}");
@@ -85,10 +84,7 @@ fn fails(dockerfile: &str, reason: &str) {
 
 #[test]
 fn a_container_that_ends_at_once_never_takes_over() {
-    fails(
-        "FROM busybox:stable\nEXPOSE 8080\nCMD [\"sh\", \"-c\", \"echo no database; exit 3\"]\n",
-        "exit code 3",
-    );
+    fails("FROM busybox:stable\nEXPOSE 8080\nCMD [\"sh\", \"-c\", \"echo no database; exit 3\"]\n", "exit code 3");
 }
 
 #[test]
@@ -123,12 +119,8 @@ struct Serve(Child);
 
 impl Serve {
     fn start(here: &OnThisMachine) -> (Self, String) {
-        let mut process = here
-            .project
-            .command(&["local", "serve", "--port", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        let mut process =
+            here.project.command(&["local", "serve", "--port", "0"]).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut first = String::new();
         BufReader::new(process.stdout.as_mut().expect("stdout")).read_line(&mut first).expect("a line");
         let endpoint = first.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{first}")).to_owned();

@@ -24,5 +24,8 @@ mod local;
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
 
+/// Secret values, looked for in everything that a deploy says and leaves behind.
+mod secrets;
+
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;
