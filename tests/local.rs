@@ -114,6 +114,22 @@ fn a_second_run_at_the_same_time_is_told_that_a_rollout_is_in_flight() {
     assert_eq!(first.finished()["services"][0]["verdict"], "deployed");
 }
 
+#[test]
+fn a_run_that_uses_the_stand_in_of_another_run_is_not_left_alone() {
+    let mut here = OnThisMachine::sample();
+    here.change("api/Dockerfile", &format!("{DOCKERFILE}RUN sleep 2\n"));
+    let mut first = Running::start(&here.project, &["deploy", "--local"]);
+    first.wait_for_stage("build");
+    // Its context is sent; from here on the file is the second run's.
+    first.wait_for("step", |event| event["name"].as_str().is_some_and(|name| name.contains("RUN sleep")));
+    here.change("api/Dockerfile", &format!("{DOCKERFILE}RUN sleep 12\n"));
+    let second = Running::start(&here.project, &["deploy", "--local"]);
+    let first = first.ends().exits(0).says("another run uses this stand-in");
+    assert_eq!(first.finished()["services"][0]["verdict"], "deployed");
+    // It was planned before the first one rolled, and says so instead of going over it.
+    second.ends().exits(4).says("another rollout began while this one was built");
+}
+
 /// `shipit local serve` in another terminal.
 struct Serve(Child);
 
