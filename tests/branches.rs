@@ -8,18 +8,20 @@ fn deploying() -> (Project, StandIn) {
     (project.with_aws(&aws).with_engine(), aws)
 }
 
+type Variables = &'static [(&'static str, &'static str)];
+
 fn with(project: Project, vars: &[(&str, &str)]) -> Project {
     vars.iter().fold(project, |project, (name, value)| project.var(name, value))
 }
 
-const BITBUCKET: &[(&str, &str)] = &[
+const BITBUCKET: Variables = &[
     ("BITBUCKET_BUILD_NUMBER", "7"),
     ("BITBUCKET_REPO_FULL_NAME", "team/shop"),
     ("BITBUCKET_STEP_TRIGGERER_UUID", "{ada}"),
 ];
-const GITHUB: &[(&str, &str)] =
+const GITHUB: Variables =
     &[("GITHUB_ACTIONS", "true"), ("GITHUB_REPOSITORY", "team/shop"), ("GITHUB_RUN_ID", "9"), ("GITHUB_ACTOR", "ada")];
-const GITLAB: &[(&str, &str)] = &[("GITLAB_CI", "true"), ("GITLAB_USER_LOGIN", "ada")];
+const GITLAB: Variables = &[("GITLAB_CI", "true"), ("GITLAB_USER_LOGIN", "ada")];
 
 #[test]
 fn the_pipelines_branch_decides_whatever_is_checked_out() {
@@ -39,7 +41,7 @@ fn the_pipelines_branch_decides_whatever_is_checked_out() {
 
 #[test]
 fn a_pull_request_never_deploys_by_its_source_branch() {
-    let runs: [(&[(&str, &str)], &[(&str, &str)]); 4] = [
+    let runs: [(Variables, Variables); 4] = [
         (
             BITBUCKET,
             &[("BITBUCKET_BRANCH", "develop"), ("BITBUCKET_PR_ID", "12"), ("BITBUCKET_PR_DESTINATION_BRANCH", "main")],

@@ -78,10 +78,12 @@ fn watch_processes(root: u32, goes_on: &AtomicBool) -> BTreeSet<String> {
                 let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
                 family.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
             }
-            seen.insert(read(id, "cmdline"));
-            if id != root {
+            let called = read(id, "cmdline");
+            // One that is not yet the program that it is to become is still a copy of this process.
+            if called != read(root, "cmdline") {
                 seen.insert(read(id, "environ"));
             }
+            seen.insert(called);
         }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
