@@ -8,18 +8,20 @@ fn deploying() -> (Project, StandIn) {
     (project.with_aws(&aws).with_engine(), aws)
 }
 
+type Variables = &'static [(&'static str, &'static str)];
+
 fn with(project: Project, vars: &[(&str, &str)]) -> Project {
     vars.iter().fold(project, |project, (name, value)| project.var(name, value))
 }
 
-const BITBUCKET: &[(&str, &str)] = &[
+const BITBUCKET: Variables = &[
     ("BITBUCKET_BUILD_NUMBER", "7"),
     ("BITBUCKET_REPO_FULL_NAME", "team/shop"),
     ("BITBUCKET_STEP_TRIGGERER_UUID", "{ada}"),
 ];
-const GITHUB: &[(&str, &str)] =
+const GITHUB: Variables =
     &[("GITHUB_ACTIONS", "true"), ("GITHUB_REPOSITORY", "team/shop"), ("GITHUB_RUN_ID", "9"), ("GITHUB_ACTOR", "ada")];
-const GITLAB: &[(&str, &str)] = &[("GITLAB_CI", "true"), ("GITLAB_USER_LOGIN", "ada")];
+const GITLAB: Variables = &[("GITLAB_CI", "true"), ("GITLAB_USER_LOGIN", "ada")];
 
 #[test]
 fn the_pipelines_branch_decides_whatever_is_checked_out() {
@@ -39,14 +41,10 @@ fn the_pipelines_branch_decides_whatever_is_checked_out() {
 
 #[test]
 fn a_pull_request_never_deploys_by_its_source_branch() {
-    let runs: [(&[(&str, &str)], &[(&str, &str)]); 4] = [
+    let runs: [(Variables, Variables); 4] = [
         (
             BITBUCKET,
-            &[
-                ("BITBUCKET_BRANCH", "develop"),
-                ("BITBUCKET_PR_ID", "12"),
-                ("BITBUCKET_PR_DESTINATION_BRANCH", "main"),
-            ],
+            &[("BITBUCKET_BRANCH", "develop"), ("BITBUCKET_PR_ID", "12"), ("BITBUCKET_PR_DESTINATION_BRANCH", "main")],
         ),
         (
             GITHUB,
@@ -90,9 +88,11 @@ fn a_pull_request_never_deploys_by_its_source_branch() {
 
 #[test]
 fn a_run_for_a_tag_has_to_name_its_environment() {
-    for (pipeline, run) in
-        [(BITBUCKET, ("BITBUCKET_TAG", "v1")), (GITHUB, ("GITHUB_REF", "refs/tags/v1")), (GITLAB, ("CI_COMMIT_TAG", "v1"))]
-    {
+    for (pipeline, run) in [
+        (BITBUCKET, ("BITBUCKET_TAG", "v1")),
+        (GITHUB, ("GITHUB_REF", "refs/tags/v1")),
+        (GITLAB, ("CI_COMMIT_TAG", "v1")),
+    ] {
         let (project, aws) = deploying();
         let project = with(with(project, pipeline), &[run]);
         project.shipit(&["deploy"]).exits(2).says("the tag `v1`").says("--env dev");
@@ -153,7 +153,11 @@ fn uncommitted_changes_go_to_dev_under_their_own_name_and_never_to_a_guarded_env
     ran.says("deployed").says(&tag);
     let project = project.branch("main");
     let before = aws.calls("UpdateService").len();
-    project.shipit(&["deploy", "--env", "prod"]).exits(4).says("the tree has uncommitted changes").says("--allow-dirty");
+    project
+        .shipit(&["deploy", "--env", "prod"])
+        .exits(4)
+        .says("the tree has uncommitted changes")
+        .says("--allow-dirty");
     assert_eq!(aws.calls("UpdateService").len(), before);
 }
 
@@ -177,7 +181,8 @@ fn production_takes_what_runs_in_sandbox_and_was_approved() {
     let tags = aws.tags("prod", "api");
     assert_eq!(tags["shipit:revision"], project.head());
     assert_eq!(tags["shipit:digest"], finished["services"][0]["digest"]);
-    assert_eq!(tags["shipit:approved-by"], "{ada}");
+    // Bitbucket puts its ids in braces, which a tag of AWS may not have.
+    assert_eq!(tags["shipit:approved-by"], "_ada_");
     // The next commit has not been in sandbox.
     let project = project.file("app", "two\n").committed();
     project.shipit(prod).exits(4).says("runs there");

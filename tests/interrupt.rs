@@ -60,7 +60,7 @@ fn a_build_is_given_up_and_its_step_ends() {
         let (project, aws) = sleeping(seconds);
         let run = Running::start(&project, &["deploy"]);
         wait_until("the step runs", Duration::from_secs(60), || sleeps(seconds));
-        let service = interrupted(run.is_told(name));
+        let service = interrupted(run.gets(name));
         assert!(service["reason"].as_str().is_some_and(|text| text.contains("during the build")), "{service}");
         wait_until("the step is gone", Duration::from_secs(3), || !sleeps(seconds));
         assert!(aws.calls("PutImage").is_empty() && aws.calls("UpdateService").is_empty());
@@ -105,7 +105,7 @@ fn a_push_is_given_up_and_latest_stays() {
         run.wait_for_stage("push");
         (0..after).for_each(|_| drop(run.wait_for("tag", |event| event["event"] == "tag-pushed")));
         std::thread::sleep(Duration::from_secs(1));
-        let service = interrupted(run.is_told("TERM"));
+        let service = interrupted(run.gets("TERM"));
         let reason = service["reason"].as_str().expect("a reason");
         assert!(reason.contains("while pushing") && reason.contains(tag), "{service}");
         assert_eq!(service["hint"], serde_json::Value::Null, "nothing had to be put back: {service}");
@@ -132,7 +132,7 @@ fn between_push_and_roll_latest_goes_back() {
     });
     std::thread::sleep(Duration::from_millis(500));
     assert_ne!(aws.latest("api-dev"), good, "it is moved already");
-    let service = interrupted(run.is_told("INT"));
+    let service = interrupted(run.gets("INT"));
     let hint = service["hint"].as_str().expect("a hint");
     assert!(hint.contains(&format!("`latest` is back on {good}")), "{service}");
     assert_eq!(aws.latest("api-dev"), good);
@@ -146,7 +146,7 @@ fn without_an_answer_to_update_service_it_says_that_a_rollout_may_have_begun() {
     let mut run = Running::start(&project, &["deploy"]);
     run.wait_for_stage("roll");
     std::thread::sleep(Duration::from_millis(300));
-    let service = interrupted(run.is_told("INT"));
+    let service = interrupted(run.gets("INT"));
     assert!(service["reason"].as_str().is_some_and(|text| text.contains("it may have begun the rollout")), "{service}");
     assert_eq!(service["deployment"], serde_json::Value::Null);
     assert!(!aws.latest("api-dev").is_empty());
@@ -161,7 +161,7 @@ fn an_answer_that_comes_after_the_interrupt_names_the_rollout() {
     let mut run = Running::start(&project, &["deploy"]);
     run.wait_for_stage("roll");
     std::thread::sleep(Duration::from_millis(200));
-    let service = interrupted(run.is_told("INT"));
+    let service = interrupted(run.gets("INT"));
     let deployment = service["deployment"].as_str().expect("its id");
     let reason = service["reason"].as_str().expect("a reason");
     assert!(reason.contains(&format!("the rollout {deployment} goes on in ECS")), "{service}");

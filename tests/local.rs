@@ -34,9 +34,8 @@ fn a_change_takes_the_place_of_what_runs_without_a_gap() {
     let until = docker(&["info", "--format", "{{.SystemTime}}"]);
     let filter = format!("label={}", here.label());
     let format = "{{.TimeNano}} {{.ID}} {{.Action}}";
-    let log = docker(&[
-        "events", "--since", since.trim(), "--until", until.trim(), "--filter", &filter, "--format", format,
-    ]);
+    let log =
+        docker(&["events", "--since", since.trim(), "--until", until.trim(), "--filter", &filter, "--format", format]);
     let healthy = when(&log, &new[0], "health_status: healthy");
     let gone = when(&log, &old[0], "die");
     assert!(healthy < gone, "the old container ended before the new one was healthy:\n{log}");
@@ -85,10 +84,7 @@ fn fails(dockerfile: &str, reason: &str) {
 
 #[test]
 fn a_container_that_ends_at_once_never_takes_over() {
-    fails(
-        "FROM busybox:stable\nEXPOSE 8080\nCMD [\"sh\", \"-c\", \"echo no database; exit 3\"]\n",
-        "exit code 3",
-    );
+    fails("FROM busybox:stable\nEXPOSE 8080\nCMD [\"sh\", \"-c\", \"echo no database; exit 3\"]\n", "exit code 3");
 }
 
 #[test]
@@ -118,17 +114,29 @@ fn a_second_run_at_the_same_time_is_told_that_a_rollout_is_in_flight() {
     assert_eq!(first.finished()["services"][0]["verdict"], "deployed");
 }
 
+#[test]
+fn a_run_that_uses_the_stand_in_of_another_run_is_not_left_alone() {
+    let mut here = OnThisMachine::sample();
+    here.change("api/Dockerfile", &format!("{DOCKERFILE}RUN sleep 2\n"));
+    let mut first = Running::start(&here.project, &["deploy", "--local"]);
+    first.wait_for_stage("build");
+    // Its context is sent; from here on the file is the second run's.
+    first.wait_for("step", |event| event["name"].as_str().is_some_and(|name| name.contains("RUN sleep")));
+    here.change("api/Dockerfile", &format!("{DOCKERFILE}RUN sleep 12\n"));
+    let second = Running::start(&here.project, &["deploy", "--local"]);
+    let first = first.ends().exits(0).says("another run uses this stand-in");
+    assert_eq!(first.finished()["services"][0]["verdict"], "deployed");
+    // It was planned before the first one rolled, and says so instead of going over it.
+    second.ends().exits(4).says("another rollout began while this one was built");
+}
+
 /// `shipit local serve` in another terminal.
 struct Serve(Child);
 
 impl Serve {
     fn start(here: &OnThisMachine) -> (Self, String) {
-        let mut process = here
-            .project
-            .command(&["local", "serve", "--port", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        let mut process =
+            here.project.command(&["local", "serve", "--port", "0"]).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut first = String::new();
         BufReader::new(process.stdout.as_mut().expect("stdout")).read_line(&mut first).expect("a line");
         let endpoint = first.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{first}")).to_owned();

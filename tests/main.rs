@@ -33,5 +33,8 @@ mod rollback;
 /// What runs where, the watch taken up again, and what was deployed.
 mod status;
 
+/// Secret values, looked for in everything that a deploy says and leaves behind.
+mod secrets;
+
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;

@@ -68,7 +68,7 @@ impl Run<'_> {
         let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
         let outcomes = self.go(&resolved, &settings).await;
         if let Some(stand_in) = stand_in {
-            stand_in.close().await?;
+            stand_in.close(self.cancel).await?;
         }
         Ok((resolved.specification.environment.name, outcomes?))
     }

@@ -1,6 +1,7 @@
 //! `shipit history`: what was deployed there.
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::local::Session;
@@ -33,7 +34,7 @@ pub(super) async fn run(args: HistoryArgs, context: &Context) -> Result<Exit> {
     };
     let read: Result<History> = read.await;
     if let Some(stand_in) = stand_in {
-        stand_in.close().await?;
+        stand_in.close(&CancellationToken::new()).await?;
     }
     print_history(context.console.out(), context.console.format(), &read?, Timestamp::now());
     Ok(Exit::Success)

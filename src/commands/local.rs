@@ -136,7 +136,7 @@ async fn reset(args: StateArgs, context: &Context) -> Result<Exit> {
 
 /// The stand-in of one `--local` run: the one that serves already, or one inside this process.
 pub(super) enum Session {
-    Own(Box<StandIn>),
+    Own { stand_in: Box<StandIn>, state_dir: PathBuf, events: Events },
     Attached(local::Attached),
 }
 
@@ -149,24 +149,34 @@ impl Session {
         }
         let docker = Engine::connect(&context.vars).await?.bollard().clone();
         let options =
-            options(Some(manifest), state_dir, DEFAULT_PORT, RuntimeChoice::Containers(docker), &context.vars)?;
+            options(Some(manifest), state_dir.clone(), DEFAULT_PORT, RuntimeChoice::Containers(docker), &context.vars)?;
         let stand_in = StandIn::start(options).await?;
         events.note(format!("a stand-in for AWS on this machine serves at {}", stand_in.endpoint()));
-        Ok(Self::Own(Box::new(stand_in)))
+        Ok(Self::Own { stand_in: Box::new(stand_in), state_dir, events: events.clone() })
     }
 
     pub(super) fn settings(&self) -> Settings {
         let (endpoint, Credentials { access_key_id, secret_access_key }) = match self {
-            Self::Own(stand_in) => (stand_in.endpoint(), stand_in.credentials()),
+            Self::Own { stand_in, .. } => (stand_in.endpoint(), stand_in.credentials()),
             Self::Attached(attached) => (attached.endpoint.clone(), attached.credentials.clone()),
         };
         Settings::stand_in(endpoint, access_key_id, &secret_access_key, REGION)
     }
 
-    /// Saves the state; the containers go on.
-    pub(super) async fn close(self) -> Result<()> {
+    /// Saves the state; the containers go on. A run that has begun to use this stand-in meanwhile is waited for, unless
+    /// this one is interrupted.
+    pub(super) async fn close(self, cancel: &CancellationToken) -> Result<()> {
         match self {
-            Self::Own(stand_in) => stand_in.stop().await,
+            Self::Own { stand_in, state_dir, events } => {
+                let waiting = || events.note("another run uses this stand-in for AWS: it goes on until that one ends");
+                let alone = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => None,
+                    alone = local::without_guests(&state_dir, waiting) => Some(alone),
+                };
+                stand_in.stop().await?;
+                alone.transpose().map(|_| ())
+            }
             Self::Attached(_) => Ok(()),
         }
     }

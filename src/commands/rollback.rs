@@ -58,7 +58,7 @@ impl Run<'_> {
         let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
         let outcomes = self.go(&standing, &specification, &settings).await;
         if let Some(stand_in) = stand_in {
-            stand_in.close().await?;
+            stand_in.close(self.cancel).await?;
         }
         outcomes
     }

@@ -50,7 +50,7 @@ pub(super) async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
         worst(&rows)
     };
     if let Some(stand_in) = stand_in {
-        stand_in.close().await?;
+        stand_in.close(&CancellationToken::new()).await?;
     }
     Ok(exit)
 }

@@ -54,7 +54,7 @@ async fn to_the_end(
     let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
     let outcomes = watch(args, &specification, &settings, events, cancel).await;
     if let Some(stand_in) = stand_in {
-        stand_in.close().await?;
+        stand_in.close(cancel).await?;
     }
     outcomes
 }

@@ -24,7 +24,7 @@ mod wire;
 #[cfg(test)]
 mod wire_tests;
 
-pub(crate) use attach::{Attached, attach};
+pub(crate) use attach::{Attached, attach, without_guests};
 pub(crate) use options::{DEFAULT_PORT, Options, RuntimeChoice, SeedService};
 pub(crate) use stand_in::{Credentials, StandIn};
 pub(crate) use status::{reset, status};

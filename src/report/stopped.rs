@@ -22,10 +22,10 @@ struct Cause {
 impl Stopped {
     /// Counts a task, and says whether it is to be told.
     pub(super) fn count(&mut self, reason: &str, exit_code: Option<i32>) -> bool {
-        let cause = self.causes.entry(cause(reason, exit_code)).or_insert_with(|| Cause {
-            tasks: 0,
-            words: super::story::stopped(reason, exit_code),
-        });
+        let cause = self
+            .causes
+            .entry(cause(reason, exit_code))
+            .or_insert_with(|| Cause { tasks: 0, words: super::story::stopped(reason, exit_code) });
         cause.tasks += 1;
         cause.tasks <= TOLD
     }

@@ -64,7 +64,7 @@ impl Running {
 
     /// Sends one signal; it has two seconds to end in order.
     #[track_caller]
-    pub(crate) fn is_told(self, name: &str) -> Ran {
+    pub(crate) fn gets(self, name: &str) -> Ran {
         let began = Instant::now();
         signal(self.id(), name);
         let ran = self.ends();
