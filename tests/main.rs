@@ -15,5 +15,8 @@ mod exit_codes;
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
 
+/// Another registry than the stand-in's own.
+mod registry;
+
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;

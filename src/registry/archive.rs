@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -21,7 +22,7 @@ const CONFIG_AT_MOST: u64 = 8 << 20;
 /// The image's parts in the spooled file.
 #[derive(Debug)]
 pub(super) struct Archive {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) config: Vec<u8>,
     pub(super) layers: Vec<Blob>,
 }
@@ -108,7 +109,7 @@ fn read(mut file: File) -> Result<Archive> {
         Ok(Blob { offset, size, digest, media_type })
     });
     let layers = layers.collect::<Result<Vec<_>>>()?;
-    Ok(Archive { file, config, layers })
+    Ok(Archive { file: Arc::new(file), config, layers })
 }
 
 fn load(mut file: &File, (offset, size): (u64, u64)) -> Result<Vec<u8>> {
