@@ -20,3 +20,6 @@ mod registry;
 
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;
+
+/// An engine whose loopback is another one.
+mod unreachable_engine;
