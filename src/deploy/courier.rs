@@ -20,7 +20,7 @@ pub(super) struct Courier<'a> {
 enum Way {
     Engine,
     /// With what was sent already: a further tag needs no second export.
-    Export(Registry, Option<Sent>),
+    Export(Box<Registry>, Option<Sent>),
 }
 
 impl<'a> Courier<'a> {
@@ -41,7 +41,7 @@ impl<'a> Courier<'a> {
         let registry = Registry::new(&auth.host, &auth.username, &auth.password);
         registry.log_in().await.map_err(|failure| failure.during(&registry, "log in to the registry"))?;
         events.note(format!("the engine does not reach {}: the image is exported and sent from here", auth.host));
-        Ok(Self { engine, events, auth, way: Way::Export(registry, None) })
+        Ok(Self { engine, events, auth, way: Way::Export(Box::new(registry), None) })
     }
 
     /// Gets the image there under one more tag, and returns the digest that the registry has for it.
@@ -59,13 +59,11 @@ impl<'a> Courier<'a> {
             Way::Engine => self.engine.push(&reference, &self.auth, self.events, cancel).await?.digest,
             Way::Export(registry, sent) => {
                 let send = async {
-                    match sent {
-                        Some(sent) => tag_again(registry, repository, sent, tag).await,
-                        None => {
-                            let exported = self.engine.export(&reference).await?;
-                            push_export(exported, registry, repository, tag, self.events).await
-                        }
+                    if let Some(sent) = sent {
+                        return tag_again(registry, repository, sent, tag).await;
                     }
+                    let exported = self.engine.export(&reference).await?;
+                    push_export(exported, registry, repository, tag, self.events).await
                 };
                 let now = unless_cancelled(cancel, send).await?;
                 sent.insert(now).digest.clone()

@@ -8,6 +8,8 @@ mod archive;
 mod client;
 mod failure;
 mod upload;
+#[cfg(test)]
+mod upload_tests;
 
 use bytes::Bytes;
 use futures_util::Stream;
