@@ -36,5 +36,11 @@ mod status;
 /// Secret values, looked for in everything that a deploy says and leaves behind.
 mod secrets;
 
+/// Another registry than the stand-in's own.
+mod registry;
+
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.
 mod stand_in;
+
+/// An engine whose loopback is another one.
+mod unreachable_engine;

@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
-use crate::local::{self, Credentials, DEFAULT_PORT, Options, RuntimeChoice, SeedService, StandIn};
+use crate::local::{self, Credentials, DEFAULT_PORT, Options, OtherRegistry, RuntimeChoice, SeedService, StandIn};
+use crate::secret::Secret;
 use crate::vars::Vars;
 
 /// The account where deploy.yaml names none.
@@ -62,6 +63,11 @@ struct ServeArgs {
     /// Let tasks follow this JSON file in place of containers
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+
+    /// Let this registry keep the images: http://127.0.0.1:PORT, with the login in SHIPIT_REGISTRY_USERNAME and
+    /// SHIPIT_REGISTRY_PASSWORD
+    #[arg(long, value_name = "URL")]
+    registry: Option<String>,
 }
 
 pub(super) async fn run(args: LocalArgs, context: &Context) -> Result<Exit> {
@@ -80,7 +86,8 @@ async fn serve(args: ServeArgs, context: &Context) -> Result<Exit> {
         None => RuntimeChoice::Containers(Engine::connect(&context.vars).await?.bollard().clone()),
     };
     let interrupts = Interrupts::listen()?;
-    let options = options(manifest.as_ref(), state_dir, args.port, runtime, &context.vars)?;
+    let mut options = options(manifest.as_ref(), state_dir, args.port, runtime, &context.vars)?;
+    options.registry = args.registry.map(|url| other_registry(&url, &context.vars)).transpose()?;
     let region = options.region.clone();
     let stand_in = StandIn::start(options).await?;
     let (endpoint, credentials) = (stand_in.endpoint(), stand_in.credentials());
@@ -182,6 +189,39 @@ impl Session {
     }
 }
 
+/// The registry of `--registry`. Its login goes over plain HTTP, so it has to be on this machine; a password on the
+/// command line could be read by everybody on it.
+fn other_registry(url: &str, vars: &Vars) -> Result<OtherRegistry> {
+    let wrong = |what: &str| {
+        Error::new(Exit::Usage, format!("`--registry` {what}"))
+            .hint("name a registry on this machine: `--registry http://127.0.0.1:5000`")
+    };
+    let parsed: http::Uri = url.trim_end_matches('/').parse().map_err(|_| wrong("is not an address"))?;
+    let authority = parsed.authority().ok_or_else(|| wrong("is not an address"))?;
+    if authority.as_str().contains('@') {
+        return Err(wrong("has a login in its address: put it in the environment"));
+    }
+    let loopback = authority.host() == "localhost"
+        || authority.host().parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    if parsed.scheme_str() != Some("http") || !loopback || parsed.path() != "/" || parsed.query().is_some() {
+        return Err(wrong(&format!("takes plain HTTP to a loopback address, not {url}")));
+    }
+    let (user, password) = ("SHIPIT_REGISTRY_USERNAME", "SHIPIT_REGISTRY_PASSWORD");
+    let missing: Vec<&str> = [user, password].into_iter().filter(|name| !vars.has(name)).collect();
+    let (Some(username), Some(password)) = (vars.get(user), vars.get(password)) else {
+        return Err(Error::new(Exit::Secret, format!("the login to {url} is missing: {}", missing.join(", ")))
+            .hint("set both variables to the login that the registry knows"));
+    };
+    if username.contains(':') {
+        return Err(Error::new(Exit::Usage, format!("{user} has a colon, which no user of a registry may have")));
+    }
+    Ok(OtherRegistry {
+        host: authority.as_str().to_owned(),
+        username: username.to_owned(),
+        password: Secret::new(password),
+    })
+}
+
 /// deploy.yaml, where there is one, and the state directory.
 fn surroundings(args: StateArgs, vars: &Vars) -> Result<(Option<Manifest>, PathBuf)> {
     let manifest = if args.config.config.exists() { Some(config::load(&args.config.config)?) } else { None };
@@ -249,5 +289,5 @@ fn options(
             }));
         }
     }
-    Ok(Options { state_dir, port, account, region, seed, runtime })
+    Ok(Options { state_dir, port, account, region, seed, runtime, registry: None })
 }

@@ -3,18 +3,19 @@
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
+use super::courier::Courier;
 use super::{Deploy, leak};
-use crate::aws::ecr::{self, Login};
+use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::Service;
-use crate::docker::{BuildRequest, RegistryAuth};
+use crate::docker::BuildRequest;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
-use crate::registry::{Destination, push_export};
 use crate::rollout::restore::restore_latest;
 use crate::rollout::{Roll, Stop};
 use crate::verdict::{Outcome, Verdict};
@@ -120,12 +121,15 @@ impl<'a> Ship<'a> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
+        let courier = Courier::send_to(&login, self.deploy.engine, self.events);
+        let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
         for tag in &self.plan.tags {
             if tag == "latest" {
                 self.ask_again().await?;
                 self.trail.latest = Latest::Pushing;
             }
-            self.trail.digest = Some(self.push_tag(image, &login, tag).await.map_err(failed)?);
+            let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
+            self.trail.digest = Some(pushed.await.map_err(failed)?);
         }
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();
@@ -134,43 +138,6 @@ impl<'a> Ship<'a> {
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
         Ok(std::iter::once(digest).chain(child).collect())
-    }
-
-    async fn push_tag(&self, image: &str, login: &Login, tag: &str) -> Result<String> {
-        let repository = format!("{}/{}", login.host, self.service.repository);
-        let reference = format!("{repository}:{tag}");
-        let auth = RegistryAuth {
-            host: login.host.clone(),
-            username: login.username.clone(),
-            password: login.password.clone(),
-        };
-        let engine = self.deploy.engine;
-        self.unless_cancelled(engine.tag(image, &repository, tag)).await?;
-        let digest = if self.engine_pushes(&auth).await? {
-            engine.push(&reference, &auth, self.events, self.deploy.cancel).await?.digest
-        } else {
-            let destination = Destination {
-                host: &login.host,
-                repository: &self.service.repository,
-                tag,
-                username: &login.username,
-                password: &login.password,
-            };
-            let exported = self.unless_cancelled(engine.export(&reference)).await?;
-            self.unless_cancelled(push_export(exported, &destination, self.events)).await?
-        };
-        self.events.emit(Kind::TagPushed { reference, digest: digest.clone() });
-        Ok(digest)
-    }
-
-    /// A registry on this machine's loopback may be out of an engine's reach: Docker Desktop's runs in a virtual
-    /// machine. Then the image is exported and sent from here.
-    async fn engine_pushes(&self, auth: &RegistryAuth) -> Result<bool> {
-        if !is_loopback(&auth.host) || self.unless_cancelled(self.deploy.engine.can_reach(&auth.host, auth)).await? {
-            return Ok(true);
-        }
-        self.events.note(format!("the engine does not reach {}: the image is exported and sent from here", auth.host));
-        Ok(false)
     }
 
     /// Before anything that others see is moved: is the service still as it was when the plan was made?
@@ -264,19 +231,20 @@ impl<'a> Ship<'a> {
         }
     }
 
-    /// Ends a step that may be given up at any moment as soon as the run is interrupted.
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            done = step => done,
-            () = self.deploy.cancel.cancelled() => Err(interrupted()),
-        }
+        unless_cancelled(self.deploy.cancel, step).await
     }
 }
 
-/// Whether `HOST[:PORT]` names this machine's loopback.
-fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+/// Ends a step that may be given up at any moment as soon as the run is interrupted.
+pub(super) async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    step: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        done = step => done,
+        () = cancel.cancelled() => Err(interrupted()),
+    }
 }
 
 fn interrupted() -> Error {

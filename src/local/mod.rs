@@ -25,6 +25,6 @@ mod wire;
 mod wire_tests;
 
 pub(crate) use attach::{Attached, attach, without_guests};
-pub(crate) use options::{DEFAULT_PORT, Options, RuntimeChoice, SeedService};
+pub(crate) use options::{DEFAULT_PORT, Options, OtherRegistry, RuntimeChoice, SeedService};
 pub(crate) use stand_in::{Credentials, StandIn};
 pub(crate) use status::{reset, status};

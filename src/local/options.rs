@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::clock::Millis;
+use crate::secret::Secret;
 
 /// The port that is tried first, so that an address printed yesterday still answers today.
 pub(crate) const DEFAULT_PORT: u16 = 4510;
@@ -21,6 +22,17 @@ pub(crate) struct Options {
     /// What exists from the start. Things that exist already are left as they are.
     pub(crate) seed: Vec<SeedService>,
     pub(crate) runtime: RuntimeChoice,
+    /// A registry that keeps the images in place of the stand-in's own.
+    pub(crate) registry: Option<OtherRegistry>,
+}
+
+/// A registry on this machine's loopback, and the login that `GetAuthorizationToken` gives for it.
+#[derive(Clone, Debug)]
+pub(crate) struct OtherRegistry {
+    /// `HOST:PORT`.
+    pub(crate) host: String,
+    pub(crate) username: String,
+    pub(crate) password: Secret,
 }
 
 /// A repository, a cluster and a service that deploy.yaml names.

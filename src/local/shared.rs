@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use super::ecs::sightings::{Seen, Sighting};
 use super::options::Pace;
 use super::registry::auth::Tokens;
+use super::registry::elsewhere::Elsewhere;
 use super::registry::uploads::Uploads;
 use super::runtime::Runtime;
 use super::state::State;
@@ -20,8 +21,11 @@ use super::wire::journal::Journal;
 
 pub(crate) struct Shared {
     pub(crate) store: Store,
-    /// `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT` that this process listens on.
+    pub(crate) address: String,
+    /// `127.0.0.1:PORT` of the registry: `address`, unless it is elsewhere.
     pub(crate) host: String,
+    pub(crate) elsewhere: Option<Elsewhere>,
     state: Mutex<State>,
     unsaved: AtomicBool,
     /// Rings when there may be something for the scheduler to do.
@@ -47,10 +51,13 @@ impl Shared {
         keys: Keys,
         runtime: Runtime,
         sightings: mpsc::UnboundedSender<Sighting>,
+        (address, elsewhere): (String, Option<Elsewhere>),
     ) -> Self {
         Self {
             store,
+            address,
             host: state.host.clone(),
+            elsewhere,
             state: Mutex::new(state),
             unsaved: AtomicBool::new(true),
             wake: Notify::new(),

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::options::{DEFAULT_PORT, Options, RuntimeChoice};
+use super::registry::elsewhere::Elsewhere;
 use super::runtime::{self, Adopted, Kind, Runtime};
 use super::shared::Shared;
 use super::state::State;
@@ -48,9 +49,14 @@ impl StandIn {
             }
             RuntimeChoice::Containers(_) => None,
         };
+        let elsewhere = match &options.registry {
+            Some(registry) => Some(Elsewhere::open(registry).await?),
+            None => None,
+        };
+        keep_to_one_registry(&mut state, elsewhere.as_ref(), &options)?;
         let listener = listen(options.port).await?;
-        let host = local_address(&listener)?.to_string();
-        state.move_to(&host);
+        let address = local_address(&listener)?.to_string();
+        state.move_to(elsewhere.as_ref().map_or(&address, Elsewhere::host));
         seed::sow(&mut state, &options, clock::now()).map_err(|fault| {
             Error::new(Exit::Usage, "deploy.yaml names something that AWS does not allow").cause(fault.message)
         })?;
@@ -61,8 +67,10 @@ impl StandIn {
             RuntimeChoice::Script(_) => Kind::Script,
         };
         let survivors = survivors(&state);
+        let endpoint = format!("http://{address}");
+        let place = (address, elsewhere);
         let (sightings, seen) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(store, state, keys, Runtime::new(kind), sightings));
+        let shared = Arc::new(Shared::new(store, state, keys, Runtime::new(kind), sightings, place));
         let mut watched = None;
         if let Some((path, read_at, script)) = script {
             seed::apply_script(&shared, script);
@@ -71,7 +79,7 @@ impl StandIn {
         for survivor in survivors {
             runtime::adopt(&shared, survivor);
         }
-        let running = Running { pid: std::process::id(), endpoint: format!("http://{host}") };
+        let running = Running { pid: std::process::id(), endpoint };
         shared.save().and_then(|()| shared.store.announce(&running)).map_err(|error| {
             Error::new(Exit::Usage, format!("the state directory {} cannot be written to", options.state_dir.display()))
                 .because(&error)
@@ -84,7 +92,7 @@ impl StandIn {
 
     /// `http://127.0.0.1:PORT`, for `AWS_ENDPOINT_URL`.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.shared.host)
+        format!("http://{}", self.shared.address)
     }
 
     pub(crate) fn credentials(&self) -> Credentials {
@@ -107,6 +115,26 @@ impl StandIn {
         self.shared.store.withdraw();
         saved.map_err(|error| Error::new(Exit::Fault, "the state of the stand-in cannot be saved").because(&error))
     }
+}
+
+/// Images stay where they are: a state that knows those of one registry is of no use with another.
+fn keep_to_one_registry(state: &mut State, elsewhere: Option<&Elsewhere>, options: &Options) -> Result<()> {
+    let now = elsewhere.map(|elsewhere| elsewhere.host().to_owned());
+    if state.elsewhere == now || state.holdings.is_empty() {
+        state.elsewhere = now;
+        return Ok(());
+    }
+    let theirs = |of: &Option<String>| {
+        of.as_ref().map_or_else(|| "its own registry".to_owned(), |host| format!("the registry at {host}"))
+    };
+    let text = format!(
+        "the state in {} is about images of {}, not of {}",
+        options.state_dir.display(),
+        theirs(&state.elsewhere),
+        theirs(&now)
+    );
+    Err(Error::new(Exit::Usage, text)
+        .hint("name another folder with `--state`, or start over with `shipit local reset`"))
 }
 
 fn read_script(path: &std::path::Path) -> Result<script::Script> {

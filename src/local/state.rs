@@ -16,8 +16,11 @@ pub(crate) type Tags = BTreeMap<String, String>;
 pub(crate) struct State {
     /// Names this state on the containers that belong to it.
     pub(crate) id: String,
-    /// `127.0.0.1:PORT` of the last run: references to images of the stand-in's registry begin with it.
+    /// `127.0.0.1:PORT` of the last run's registry: references to its images begin with it.
     pub(crate) host: String,
+    /// The registry that keeps the images, where it is not the stand-in's own. It is what `host` says then, too.
+    #[serde(default)]
+    pub(crate) elsewhere: Option<String>,
     /// Those of earlier runs, whose names are still on images of the engine.
     #[serde(default)]
     pub(crate) former_hosts: BTreeSet<String>,
@@ -89,6 +92,7 @@ impl State {
         Self {
             id: ids::hex::<6>(),
             host: String::new(),
+            elsewhere: None,
             former_hosts: BTreeSet::new(),
             access_key: ids::access_key("AKIA"),
             secret_key: ids::token(),

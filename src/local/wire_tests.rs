@@ -158,6 +158,7 @@ fn options(folder: &Path) -> Options {
             architecture: "X86_64",
         }],
         runtime: RuntimeChoice::Script(folder.join("script.json")),
+        registry: None,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -21,7 +22,7 @@ const CONFIG_AT_MOST: u64 = 8 << 20;
 /// The image's parts in the spooled file.
 #[derive(Debug)]
 pub(super) struct Archive {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) config: Vec<u8>,
     pub(super) layers: Vec<Blob>,
 }
@@ -55,10 +56,18 @@ struct RootFs {
 }
 
 pub(super) async fn spool(mut export: impl Stream<Item = std::io::Result<Bytes>> + Unpin) -> Result<Archive> {
-    let broken = |error: std::io::Error| failed("the exported image could not be kept on disk", &error);
+    let broken = |error: std::io::Error| {
+        let folder = std::env::temp_dir();
+        failed("the exported image could not be kept on disk", &error)
+            .hint(format!("make room in {}, or name another folder with TMPDIR", folder.display()))
+    };
     let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(broken)?);
     while let Some(bytes) = export.next().await {
-        let bytes = bytes.map_err(|error| failed("the engine broke the export of the image off", &error))?;
+        let bytes = bytes.map_err(|error| {
+            failed("the engine broke the export of the image off", &error)
+                .transient()
+                .hint("look into the engine's log, and run it again")
+        })?;
         file.write_all(&bytes).await.map_err(broken)?;
     }
     file.flush().await.map_err(broken)?;
@@ -75,13 +84,16 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 
 fn read(mut file: File) -> Result<Archive> {
     let broken = |error: std::io::Error| failed("the exported image could not be read", &error);
-    let strange = |what: &str| Error::new(Exit::Registry, format!("the engine's export has no {what}"));
+    let strange = |what: &str| {
+        Error::new(Exit::Registry, format!("the engine's export has no {what}"))
+            .hint("the engine gave half of an image, or one of a shape that is not known: see what `docker save` gives")
+    };
     file.rewind().map_err(broken)?;
     let mut places: HashMap<String, (u64, u64)> = HashMap::new();
     let mut links: HashMap<String, String> = HashMap::new();
     for entry in tar::Archive::new(&file).entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
-        let name = entry.path().map_err(broken)?.to_string_lossy().into_owned();
+        let name = entry.path().map_err(broken)?.to_string_lossy().trim_start_matches("./").to_owned();
         if let Some(target) = entry.link_name().map_err(broken)? {
             // `../OTHER/layer.tar`: a layer that occurs twice.
             links.insert(name, target.to_string_lossy().trim_start_matches("../").to_owned());
@@ -108,7 +120,7 @@ fn read(mut file: File) -> Result<Archive> {
         Ok(Blob { offset, size, digest, media_type })
     });
     let layers = layers.collect::<Result<Vec<_>>>()?;
-    Ok(Archive { file, config, layers })
+    Ok(Archive { file: Arc::new(file), config, layers })
 }
 
 fn load(mut file: &File, (offset, size): (u64, u64)) -> Result<Vec<u8>> {

@@ -1,38 +1,52 @@
 //! A push without the engine: for a registry on this machine's loopback that the engine cannot reach, because it runs
 //! in a virtual machine or elsewhere. The image is exported, and its parts are sent from here.
 //!
-//! Everywhere else the engine pushes by itself: it is faster, and keeps track of what the registry has.
+//! Everywhere else the engine pushes by itself: it is faster, and keeps track of what the registry has. The client is
+//! also what the stand-in talks to another registry with.
 
 mod archive;
+mod client;
+mod failure;
 mod upload;
+#[cfg(test)]
+mod upload_tests;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
+pub(crate) use client::{Registry, Stored};
+pub(crate) use failure::Failure;
+
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::exit::Exit;
-use crate::secret::Secret;
 
-/// Where to, and as whom.
-pub(crate) struct Destination<'a> {
-    /// `HOST:PORT`, spoken to by plain HTTP: a loopback address.
-    pub(crate) host: &'a str,
-    pub(crate) repository: &'a str,
-    pub(crate) tag: &'a str,
-    pub(crate) username: &'a str,
-    pub(crate) password: &'a Secret,
+/// An image that the registry has, with all its parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) digest: String,
+    manifest: Bytes,
 }
 
-/// Sends the exported image and returns the manifest's digest. The export goes through an unnamed file, so memory
-/// stays bounded and nothing is left behind.
+/// Sends the exported image. The export goes through an unnamed file, so memory stays bounded and nothing is left
+/// behind.
+///
+/// # Errors
+/// `Exit::Registry`: the engine's export breaks off or is not understood; the registry refuses or does not answer.
 pub(crate) async fn push_export(
     export: impl Stream<Item = std::io::Result<Bytes>> + Unpin,
-    destination: &Destination<'_>,
+    registry: &Registry,
+    repository: &str,
+    tag: &str,
     events: &Events,
-) -> Result<String> {
+) -> Result<Sent> {
     let archive = archive::spool(export).await?;
-    upload::upload(&archive, destination, events).await
+    upload::upload(archive, registry, repository, tag, events).await
+}
+
+/// Sets one more tag on an image that was sent: nothing is exported again.
+pub(crate) async fn tag_again(registry: &Registry, repository: &str, sent: &Sent, tag: &str) -> Result<Sent> {
+    upload::put(registry, repository, tag, sent.manifest.clone()).await
 }
 
 fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {

@@ -18,10 +18,25 @@ pub(crate) struct StandIn {
 impl StandIn {
     /// Serves the repositories and services of the project's deploy.yaml; every task follows `script` (JSON).
     pub(crate) fn scripted(project: &Project, script: &str) -> Self {
+        Self::start(project, script, |_| {})
+    }
+
+    /// The same, with the images in another registry.
+    pub(crate) fn before_registry(project: &Project, script: &str, url: &str, user: &str, password: &str) -> Self {
+        Self::start(project, script, |serve| {
+            serve
+                .args(["--registry", url])
+                .env("SHIPIT_REGISTRY_USERNAME", user)
+                .env("SHIPIT_REGISTRY_PASSWORD", password);
+        })
+    }
+
+    fn start(project: &Project, script: &str, more: impl FnOnce(&mut Command)) -> Self {
         let state = tempfile::tempdir().expect("a folder");
         let file = state.path().join("script.json");
         std::fs::write(&file, script).expect("a script");
-        let mut process = Command::new(SHIPIT)
+        let mut serve = Command::new(SHIPIT);
+        serve
             .args(["local", "serve", "--port", "0", "--config"])
             .arg(project.path("deploy.yaml"))
             .arg("--state")
@@ -29,9 +44,9 @@ impl StandIn {
             .arg("--script")
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the stand-in starts");
+            .stdout(Stdio::piped());
+        more(&mut serve);
+        let mut process = serve.spawn().expect("the stand-in starts");
         let stdout = process.stdout.take().expect("its stdout");
         let said: Vec<String> = BufReader::new(stdout).lines().take(5).map(|line| line.expect("a line")).collect();
         let value = |start: &str| {

@@ -4,7 +4,7 @@
 mod failure;
 mod layers;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http_body_util::BodyExt;
@@ -23,6 +23,9 @@ use crate::exit::Exit;
 
 /// A line of progress that grows beyond this is no progress.
 const LONGEST_LINE: usize = 1 << 20;
+
+/// How long an engine may try to log in to a registry on loopback. One that knows it answers at once.
+const REACH: Duration = Duration::from_secs(3);
 
 /// What the registry has now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +61,8 @@ impl Engine {
     }
 
     /// Whether the engine can log in to the registry: with a registry on loopback this tells whether the engine's
-    /// loopback is ours. An error means that the engine itself did not answer.
+    /// loopback is ours. An engine that is still trying after `REACH` does not reach it well enough to push. An error
+    /// means that the engine itself did not answer.
     pub(crate) async fn can_reach(&self, registry_host: &str, auth: &RegistryAuth) -> Result<bool> {
         let auth = RegistryAuth { host: registry_host.to_owned(), ..auth.clone() };
         let request = self
@@ -66,10 +70,10 @@ impl Engine {
             .request(Method::POST, "/auth", "")
             .header("Content-Type", "application/json")
             .body(full(auth.json().to_string()));
-        match self.client.ask(request).await {
-            Ok(_) => Ok(true),
-            Err(RequestError::Refused { .. }) => Ok(false),
-            Err(error) => {
+        match tokio::time::timeout(REACH, self.client.ask(request)).await {
+            Ok(Ok(_)) => Ok(true),
+            Err(_) | Ok(Err(RequestError::Refused { .. })) => Ok(false),
+            Ok(Err(error)) => {
                 Err(error.during(Exit::Registry, format!("cannot ask the engine whether it reaches {registry_host}")))
             }
         }

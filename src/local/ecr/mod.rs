@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::clock;
 use super::place::Place;
 use super::registry::auth;
+use super::registry::elsewhere::Elsewhere;
 use super::state::Repository;
 use super::wire::context::Context;
 use super::wire::fault::{Answered, Fault};
@@ -42,7 +43,7 @@ pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) ->
 fn authorization(context: &mut Context<'_>) -> Value {
     let issued = auth::issue(context.tokens, &context.place, context.now);
     json!({"authorizationData": [{
-        "authorizationToken": issued.authorization,
+        "authorizationToken": context.elsewhere.map_or(issued.authorization, Elsewhere::authorization),
         "expiresAt": clock::seconds(issued.expires_at),
         "proxyEndpoint": format!("http://{}", context.host),
     }]})

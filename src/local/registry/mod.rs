@@ -3,6 +3,7 @@
 
 pub(crate) mod auth;
 mod blobs;
+pub(crate) mod elsewhere;
 mod manifests;
 mod route;
 pub(crate) mod uploads;
@@ -23,6 +24,10 @@ use super::wire::router;
 use route::Route;
 
 pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Result<Response<Body>, Dropped> {
+    if let Some(elsewhere) = &shared.elsewhere {
+        let text = format!("the registry of this stand-in is http://{}", elsewhere.host());
+        return Ok(Fault::with_status(404, "UNSUPPORTED", text).into_oci());
+    }
     let path = request.uri().path().to_owned();
     let route = Route::of(&path);
     let method = request.method().clone();

@@ -65,15 +65,19 @@ async fn own(
         }
     }
     let pinned = format!("{name}@{digest}");
-    let password = auth::issue(&shared.tokens, place, clock::now()).password;
+    let (username, password) = match &shared.elsewhere {
+        Some(elsewhere) => elsewhere.login(),
+        None => ("AWS".to_owned(), auth::issue(&shared.tokens, place, clock::now()).password),
+    };
     let credentials = DockerCredentials {
-        username: Some("AWS".to_owned()),
+        username: Some(username),
         password: Some(password),
         serveraddress: Some(shared.host.clone()),
         ..DockerCredentials::default()
     };
     match pull(docker, &pinned, platform, Some(credentials)).await {
         Ok(()) => Ok(pinned),
+        Err(refusal) if shared.elsewhere.is_some() => Err(format!("CannotPullContainerError: {refusal}")),
         Err(refusal) => {
             let loaded = archive::load(shared, docker, repository, digest, &manifest).await.map_err(|error| {
                 format!("CannotPullContainerError: {refusal}; loading it from the blobs failed too: {error}")

@@ -7,6 +7,7 @@ use crate::local::clock::Millis;
 use crate::local::ecs::scheduler::Order;
 use crate::local::place::Place;
 use crate::local::registry::auth::Tokens;
+use crate::local::registry::elsewhere::Elsewhere;
 use crate::local::state::{Holdings, State};
 
 #[derive(Debug)]
@@ -14,8 +15,10 @@ pub(crate) struct Context<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) place: Place,
     pub(crate) now: Millis,
-    /// `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT` of the registry.
     pub(crate) host: &'a str,
+    /// The registry, where it is not the stand-in's own.
+    pub(crate) elsewhere: Option<&'a Elsewhere>,
     /// What opens the registry.
     pub(crate) tokens: &'a Mutex<Tokens>,
     /// Filled by the operation.

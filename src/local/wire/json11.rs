@@ -84,12 +84,16 @@ async fn dispatch(
     if service == "logs" {
         return logs::call(shared, operation, &caller.place, input).await;
     }
+    if let Some(elsewhere) = &shared.elsewhere {
+        elsewhere.before(shared, &caller.place, (service, operation), input).await?;
+    }
     let (answered, orders) = shared.write(|state| {
         let mut context = Context {
             state,
             place: caller.place,
             now: clock::now(),
             host: &shared.host,
+            elsewhere: shared.elsewhere.as_ref(),
             tokens: &shared.tokens,
             orders: Vec::new(),
         };
