@@ -99,7 +99,7 @@ impl Wait<'_> {
         outcome.digest = Some(expected.digest.clone());
         outcome.revision.clone_from(&expected.revision);
         let roll = Roll { container: &container, ..roll };
-        outcome.url = roll.watch_and_prove(&primary.id, expected.digests.clone()).await?;
+        outcome.url = roll.watch_and_prove(&primary.id, None, expected.digests.clone()).await?;
         self.record(&found.arn, &seen, &expected, events).await;
         Ok(())
     }

@@ -156,12 +156,13 @@ impl<'a> Ship<'a> {
 
     async fn roll_and_prove(&mut self, digests: Vec<String>) -> Result<Verdict, Stop> {
         let roll = self.rolling();
-        let deployment = roll.start(self.plan.previous_deployment.as_deref()).await?;
+        let previous = self.plan.previous_deployment.as_deref();
+        let deployment = roll.start(previous).await?;
         self.trail.deployment = Some(deployment.clone());
         if self.deploy.options.no_wait {
             return Ok(Verdict::Started);
         }
-        self.trail.url = roll.watch_and_prove(&deployment, digests).await?;
+        self.trail.url = roll.watch_and_prove(&deployment, previous, digests).await?;
         roll.latest_is_still(self.trail.digest.as_deref().unwrap_or_default()).await?;
         Ok(Verdict::Deployed)
     }

@@ -116,7 +116,7 @@ impl<'a> Way<'a> {
         self.move_latest(&roll).await?;
         let deployment = roll.start(previous.as_deref()).await?;
         outcome.deployment = Some(deployment.clone());
-        outcome.url = roll.watch_and_prove(&deployment, self.step.proof.clone()).await?;
+        outcome.url = roll.watch_and_prove(&deployment, previous.as_deref(), self.step.proof.clone()).await?;
         roll.latest_is_still(self.digest()).await?;
         self.record().await;
         Ok(())

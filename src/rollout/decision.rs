@@ -76,6 +76,8 @@ pub(crate) struct Decision {
     mine: String,
     timeout: Duration,
     fail_fast: bool,
+    /// The PRIMARY from just before mine, where it is known.
+    previous: Option<String>,
     /// My deployment as it was last seen.
     seen: Option<Deployment>,
     missing_since: Option<Duration>,
@@ -91,12 +93,19 @@ impl Decision {
             mine: mine.to_owned(),
             timeout,
             fail_fast,
+            previous: None,
             seen: None,
             missing_since: None,
             unrecorded_since: None,
             overtaken_since: None,
             failures_when_complete: None,
         }
+    }
+
+    /// Names the PRIMARY from just before mine: while that one is shown, mine may only be late.
+    pub(crate) fn after(mut self, previous: Option<&str>) -> Self {
+        self.previous = previous.map(str::to_owned);
+        self
     }
 
     /// Takes one round in. `at` is the time since the rollout began.
@@ -120,7 +129,7 @@ impl Decision {
 
     fn judge(&mut self, round: Round<'_>, at: Duration) -> Progress {
         let Some(service) = round.service else {
-            return self.absent(at, |_| Ending::ServiceGone { status: "MISSING".to_owned() });
+            return self.absent(at, false, |_| Ending::ServiceGone { status: "MISSING".to_owned() });
         };
         match &service.status {
             ServiceStatus::Draining => return gone("DRAINING"),
@@ -169,7 +178,9 @@ impl Decision {
             if let Some(Word::RolledBack { reason, .. }) = record.map(word) {
                 return Progress::Ended(Ending::RolledBack { to: Some(primary.id.clone()), reason });
             }
-            return self.absent(at, |seen| replaced(seen, primary));
+            // Neither mine nor the one before it: then somebody was quicker than the first look.
+            let overtaken = self.previous.as_ref().is_some_and(|previous| *previous != primary.id);
+            return self.absent(at, overtaken, |seen| replaced(seen, primary));
         };
         if mine.rollout == Some(RolloutState::Failed) {
             let reason = mine.reason.clone().unwrap_or_else(|| "ECS gave the deployment up".to_owned());
@@ -242,9 +253,9 @@ impl Decision {
     }
 
     /// My deployment is not in the answer: not yet, or not any more.
-    fn absent(&mut self, at: Duration, ending: impl Fn(Option<&Deployment>) -> Ending) -> Progress {
+    fn absent(&mut self, at: Duration, overtaken: bool, ending: impl Fn(Option<&Deployment>) -> Ending) -> Progress {
         let since = *self.missing_since.get_or_insert(at);
-        let patience = if self.seen.is_some() { GONE_AFTER } else { APPEARS_WITHIN };
+        let patience = if self.seen.is_some() || overtaken { GONE_AFTER } else { APPEARS_WITHIN };
         if at.saturating_sub(since) < patience {
             return Progress::Waiting;
         }

@@ -102,6 +102,7 @@ mod tests {
             service: "api".to_owned(),
             container: "api".to_owned(),
             deployment: "ecs-svc/7".to_owned(),
+            previous: None,
             digests: Vec::new(),
             timeout: Duration::from_secs(90),
             fail_fast: true,

@@ -40,6 +40,7 @@ fn watched(fail_fast: bool) -> Watched {
         service: "api".to_owned(),
         container: "api".to_owned(),
         deployment: "mine".to_owned(),
+        previous: None,
         digests: vec!["sha256:index".to_owned(), "sha256:child".to_owned()],
         timeout: TIMEOUT,
         fail_fast,

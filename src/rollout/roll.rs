@@ -76,13 +76,19 @@ impl Roll<'_> {
 
     /// Watches a deployment until it is proven to run one of these digests. Returns where the service answers, where
     /// ECS publishes a port of its tasks.
-    pub(crate) async fn watch_and_prove(&self, deployment: &str, digests: Vec<String>) -> Result<Option<String>, Stop> {
+    pub(crate) async fn watch_and_prove(
+        &self,
+        deployment: &str,
+        previous: Option<&str>,
+        digests: Vec<String>,
+    ) -> Result<Option<String>, Stop> {
         self.events.stage(Stage::Watch);
         let watched = Watched {
             cluster: self.cluster.to_owned(),
             service: self.service.to_owned(),
             container: self.container.to_owned(),
             deployment: deployment.to_owned(),
+            previous: previous.map(str::to_owned),
             digests,
             timeout: self.timeout,
             fail_fast: self.fail_fast,

@@ -112,7 +112,8 @@ impl<'a> Session<'a> {
     pub(super) fn new(watched: &'a Watched) -> Self {
         Self {
             watched,
-            decision: Decision::new(&watched.deployment, watched.timeout, watched.fail_fast),
+            decision: Decision::new(&watched.deployment, watched.timeout, watched.fail_fast)
+                .after(watched.previous.as_deref()),
             teller: Teller::default(),
             said: Vec::new(),
             failures: Vec::new(),

@@ -31,6 +31,8 @@ pub(crate) struct Watched {
     pub(crate) container: String,
     /// My deployment's id.
     pub(crate) deployment: String,
+    /// The PRIMARY from just before it, where it is known.
+    pub(crate) previous: Option<String>,
     /// The digests that prove it: the manifest's, and its platform's child where it is an index.
     pub(crate) digests: Vec<String>,
     pub(crate) timeout: Duration,

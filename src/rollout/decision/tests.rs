@@ -119,6 +119,19 @@ fn a_deployment_that_never_appears_was_superseded() {
 }
 
 #[test]
+fn who_took_its_place_before_the_first_look_is_known_by_the_deployment_before() {
+    let shown = |id| service(vec![deployment(id, DeploymentStatus::Primary, RolloutState::InProgress)]);
+    let told = |id: &'static str, at| {
+        let mut decision = Decision::new("mine", Duration::from_mins(10), true).after(Some("before"));
+        let answer = shown(id);
+        observed(&mut decision, Some(&answer), &[], Duration::ZERO);
+        observed(&mut decision, Some(&answer), &[], Duration::from_secs(at))
+    };
+    assert_eq!(told("theirs", 12), ended(Ending::Superseded { by: "theirs".to_owned() }));
+    assert_eq!(told("before", 50), Progress::Waiting, "mine may only be late");
+}
+
+#[test]
 fn a_breaker_without_rollback_is_a_failure() {
     let mut failed = mine(RolloutState::Failed);
     failed.reason = Some("ECS deployment circuit breaker: tasks failed to start.".to_owned());

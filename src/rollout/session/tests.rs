@@ -22,6 +22,7 @@ fn watched() -> Watched {
         service: "api".to_owned(),
         container: "api".to_owned(),
         deployment: "mine".to_owned(),
+        previous: None,
         digests: vec!["sha256:aa".to_owned()],
         timeout: Duration::from_mins(5),
         fail_fast: true,

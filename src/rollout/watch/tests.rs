@@ -21,6 +21,7 @@ fn watched(service: &str) -> Watched {
         service: service.to_owned(),
         container: "api".to_owned(),
         deployment: "ecs-svc/7".to_owned(),
+        previous: None,
         digests: vec![DIGEST.to_owned()],
         timeout: Duration::from_mins(5),
         fail_fast: true,
