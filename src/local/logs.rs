@@ -40,8 +40,10 @@ pub(crate) async fn call(shared: &Arc<Shared>, operation: &str, place: &Place, i
 /// Every stream that the tasks of a place write to, the oldest task first.
 fn streams(holdings: &Holdings) -> Vec<Stream> {
     let mut streams = Vec::new();
-    for service in holdings.clusters.values().flat_map(|cluster| cluster.services.values()) {
-        for task in service.tasks.iter().filter(|task| task.started_at.is_some() || task.stopped_at.is_some()) {
+    for cluster in holdings.clusters.values() {
+        let of_services = cluster.services.values().flat_map(|service| &service.tasks);
+        let tasks = of_services.chain(cluster.one_offs.iter().map(|one_off| &one_off.task));
+        for task in tasks.filter(|task| task.started_at.is_some() || task.stopped_at.is_some()) {
             let Ok(definition) = super::ecs::task_definition::find(holdings, &task.definition) else { continue };
             for container in Input(&definition.document).list("containerDefinitions").iter().map(Input) {
                 let Some(options) = container

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock;
 use super::ecs::Catalog;
 use super::ecs::model::{Service, ServiceStatus};
+use super::ecs::one_off;
 use super::ecs::scheduler::{self, Order};
 use super::ecs::sightings::{self, Sighting};
 use super::options::Pace;
@@ -61,6 +62,9 @@ fn step(state: &mut State, sightings: &[Sighting], pace: Pace) -> (Vec<Order>, b
     let State { host, holdings, .. } = state;
     for Holdings { place, repositories, clusters, task_definitions } in holdings.values_mut() {
         let catalog = Catalog { host, place, repositories, definitions: task_definitions };
+        for cluster in clusters.values_mut() {
+            changed |= one_off::advance(cluster, sightings, now, pace);
+        }
         for service in clusters.values_mut().flat_map(|cluster| cluster.services.values_mut()) {
             let before = mark(service);
             for sighting in sightings {

@@ -58,6 +58,9 @@ pub(crate) struct ServiceScript {
     pub(crate) maximum_percent: Option<u32>,
     /// The deployments made by `UpdateService`, in order; the last one is also that of all later ones.
     pub(crate) deployments: Vec<DeploymentScript>,
+    /// The tasks that `RunTask` starts from this service's task definition, in order; the last one is also that of all
+    /// later ones. Without any, each ends at once with code 0.
+    pub(crate) run_tasks: Vec<TaskScript>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -114,6 +117,15 @@ impl ServiceScript {
             return DeploymentScript::default();
         };
         self.deployments.get(index).or(self.deployments.last()).cloned().unwrap_or_default()
+    }
+}
+
+impl ServiceScript {
+    /// What the one-off task with this number, counted from 0, does.
+    pub(crate) fn run_task(&self, number: u32) -> TaskScript {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        let at_once = || TaskScript { exit: Some(ExitScript::default()), ..TaskScript::default() };
+        self.run_tasks.get(index).or(self.run_tasks.last()).cloned().unwrap_or_else(at_once)
     }
 }
 

@@ -164,23 +164,23 @@ fn local_address(listener: &TcpListener) -> Result<SocketAddr> {
 
 /// The tasks that an earlier run left behind.
 fn survivors(state: &State) -> Vec<Adopted> {
-    let services = state.holdings.values().flat_map(|holdings| {
+    let tasks = state.holdings.values().flat_map(|holdings| {
         let services = holdings.clusters.values().flat_map(|cluster| cluster.services.values());
-        services.map(move |service| (holdings, service))
+        let one_offs = holdings.clusters.values().flat_map(|cluster| &cluster.one_offs);
+        let tasks = services.flat_map(|service| &service.tasks).chain(one_offs.map(|one_off| &one_off.task));
+        tasks.filter(|task| task.exists()).map(move |task| (holdings, task))
     });
     let mut survivors = Vec::new();
-    for (holdings, service) in services {
-        for task in service.tasks.iter().filter(|task| task.exists()) {
-            let definition = super::ecs::task_definition::find(holdings, &task.definition);
-            let definitions = definition.map(super::state::TaskDefinition::containers).unwrap_or_default();
-            let essential = |name: &str| {
-                definitions.iter().find(|container| container.name == name).is_none_or(|container| container.essential)
-            };
-            survivors.push(Adopted {
-                task: task.id.clone(),
-                containers: task.containers.iter().map(|each| (each.name.clone(), essential(&each.name))).collect(),
-            });
-        }
+    for (holdings, task) in tasks {
+        let definition = super::ecs::task_definition::find(holdings, &task.definition);
+        let definitions = definition.map(super::state::TaskDefinition::containers).unwrap_or_default();
+        let essential = |name: &str| {
+            definitions.iter().find(|container| container.name == name).is_none_or(|container| container.essential)
+        };
+        survivors.push(Adopted {
+            task: task.id.clone(),
+            containers: task.containers.iter().map(|each| (each.name.clone(), essential(&each.name))).collect(),
+        });
     }
     survivors
 }

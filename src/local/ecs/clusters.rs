@@ -18,6 +18,7 @@ pub(crate) fn new(place: &Place, name: &str, tags: Tags) -> Cluster {
         arn: place.arn("ecs", &format!("cluster/{name}")),
         tags,
         services: BTreeMap::new(),
+        one_offs: Vec::new(),
     }
 }
 

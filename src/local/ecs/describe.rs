@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Configuration, Container, Deployment, Rollback, Service, Task, TaskStatus};
+use super::model::{Configuration, Container, Deployment, OneOff, Rollback, Service, Task, TaskStatus};
 use super::task_definition::tags_shown;
 use crate::local::clock::{self, Millis};
 use crate::local::place::Place;
@@ -111,18 +111,37 @@ fn deployment(service: &Service, deployment: &Deployment) -> Value {
     })
 }
 
+/// A service's task.
 pub(crate) fn task(task: &Task, service: &Service, place: &Place) -> Value {
+    described(task, &service.cluster, &format!("service:{}", service.name), place)
+}
+
+/// A task that belongs to no service.
+pub(crate) fn one_off(one_off: &OneOff, cluster: &str, place: &Place) -> Value {
+    let mut shown = described(&one_off.task, cluster, &one_off.group, place);
+    if let Some(members) = shown.as_object_mut() {
+        if one_off.task.deployment.is_empty() {
+            members.remove("startedBy");
+        }
+        if one_off.overrides.is_object() {
+            members.insert("overrides".to_owned(), one_off.overrides.clone());
+        }
+    }
+    shown
+}
+
+fn described(task: &Task, cluster: &str, group: &str, place: &Place) -> Value {
     let mut shown = json!({
         "attachments": [],
         "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
         "availabilityZone": format!("{}a", place.region),
-        "clusterArn": place.arn("ecs", &format!("cluster/{}", service.cluster)),
+        "clusterArn": place.arn("ecs", &format!("cluster/{cluster}")),
         "connectivity": "CONNECTED",
         "containers": task.containers.iter().map(|each| container(each, task, place)).collect::<Vec<_>>(),
         "createdAt": clock::seconds(task.created_at),
         "desiredStatus": if task.wanted { "RUNNING" } else { "STOPPED" },
         "enableExecuteCommand": false,
-        "group": format!("service:{}", service.name),
+        "group": group,
         "healthStatus": task.health.as_str(),
         "lastStatus": task.status.as_str(),
         "launchType": "FARGATE",

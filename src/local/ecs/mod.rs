@@ -6,6 +6,7 @@ mod describe;
 mod history;
 mod images;
 pub(crate) mod model;
+pub(crate) mod one_off;
 pub(crate) mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
@@ -47,6 +48,7 @@ pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) ->
         "ListTaskDefinitions" => task_definitions::list(context, input),
         "ListTasks" => tasks::list(context, input),
         "DescribeTasks" => tasks::describe(context, input),
+        "RunTask" => one_off::run(context, input),
         "StopTask" => tasks::stop(context, input),
         "ListServiceDeployments" => history::list(context, input),
         "DescribeServiceDeployments" => history::describe(context, input),

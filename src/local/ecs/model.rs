@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::local::clock::Millis;
 use crate::local::ids;
@@ -20,6 +21,26 @@ pub(crate) struct Cluster {
     pub(crate) tags: Tags,
     #[serde(default)]
     pub(crate) services: BTreeMap<String, Service>,
+    /// Tasks of `RunTask`, the oldest first; stopped ones are forgotten after a while.
+    #[serde(default)]
+    pub(crate) one_offs: Vec<OneOff>,
+}
+
+/// A task that belongs to no service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct OneOff {
+    /// Its `deployment` is the `startedBy` of the request, which may be empty.
+    pub(crate) task: Task,
+    pub(crate) group: String,
+    /// The request's `clientToken`: the same one is answered with the same task.
+    #[serde(default)]
+    pub(crate) token: Option<String>,
+    /// As in the request.
+    #[serde(default)]
+    pub(crate) overrides: Value,
+    /// The service whose task definition it was started from, where there is one: its script tells how it goes.
+    #[serde(default)]
+    pub(crate) service: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! The ECS service scheduler: given what is known and the time, which tasks to start and which to stop. Pure but for
 //! the ids of new tasks: it moves the service and returns the orders, and somebody else carries them out.
 
+use std::collections::BTreeMap;
+
 use super::deployments;
 use super::images::{Catalog, Resolved};
 use super::model::{Container, Health, Rollout, Service, ServiceStatus, Task, TaskStatus};
@@ -27,6 +29,8 @@ pub(crate) struct StartOrder {
     /// Number of the deployment within the service, and of the task within the deployment.
     pub(crate) ordinal: u32,
     pub(crate) number: u32,
+    /// A task of `RunTask`: `service` is the one whose script it follows, `number` counts those of that service.
+    pub(crate) one_off: bool,
     /// `linux/ARCH`.
     pub(crate) platform: &'static str,
     pub(crate) containers: Vec<(ContainerDefinition, Resolved)>,
@@ -110,23 +114,7 @@ fn start(service: &mut Service, catalog: Catalog<'_>, id: &str, now: Millis) -> 
     let number = deployment.started_tasks;
     deployment.started_tasks += 1;
     let task = ids::task();
-    let mut record = Task {
-        arn: catalog.place.arn("ecs", &format!("task/{}/{task}", service.cluster)),
-        id: task.clone(),
-        deployment: id.to_owned(),
-        definition: deployment.task_definition.clone(),
-        status: TaskStatus::Pending,
-        wanted: true,
-        health: Health::Unknown,
-        ready: false,
-        created_at: now,
-        started_at: None,
-        stopping_at: None,
-        stopped_at: None,
-        stop_code: None,
-        stopped_reason: None,
-        containers: Vec::new(),
-    };
+    let mut record = pending(catalog.place, &service.cluster, &task, id, &deployment.task_definition, now);
     let mut order = StartOrder {
         task: task.clone(),
         place: catalog.place.clone(),
@@ -134,41 +122,16 @@ fn start(service: &mut Service, catalog: Catalog<'_>, id: &str, now: Millis) -> 
         service: service.name.clone(),
         ordinal: deployment.ordinal,
         number,
+        one_off: false,
         platform: "linux/amd64",
         containers: Vec::new(),
     };
-    let mut failure = None;
-    match task_definition::find_in(catalog.definitions, catalog.place, &deployment.task_definition) {
-        Err(fault) => failure = Some(fault.message),
-        Ok(definition) => {
-            order.platform = definition.platform();
-            for container in definition.containers() {
-                let resolved = catalog.resolve(&container.image, deployment.resolved.get(&container.name));
-                let mut shown =
-                    Container { name: container.name.clone(), image: container.image.clone(), ..Container::default() };
-                match resolved {
-                    Ok(resolved) => {
-                        if let Resolved::Own { digest, .. } = &resolved {
-                            shown.digest = Some(digest.clone());
-                        }
-                        order.containers.push((container, resolved));
-                    }
-                    Err(reason) => {
-                        shown.reason = Some(reason.clone());
-                        failure = failure.or(Some(reason));
-                    }
-                }
-                record.containers.push(shown);
-            }
-        }
-    }
-    if let Some(reason) = failure {
-        record.status = TaskStatus::Stopped;
-        record.wanted = false;
-        record.stopped_at = Some(now);
-        record.stopping_at = Some(now);
-        record.stop_code = Some("TaskFailedToStart".to_owned());
-        record.stopped_reason = Some(reason);
+    let prepared = prepare(catalog, &deployment.task_definition, &deployment.resolved);
+    record.containers = prepared.shown;
+    order.platform = prepared.platform;
+    order.containers = prepared.containers;
+    if let Some(reason) = prepared.failure {
+        never_started(&mut record, reason, now);
         service.tasks.push(record);
         return None;
     }
@@ -181,6 +144,85 @@ fn start(service: &mut Service, catalog: Catalog<'_>, id: &str, now: Millis) -> 
     service.tasks.push(record);
     service.say(now, &format!("has started 1 tasks: (task {task})."));
     Some(Order::Start(Box::new(order)))
+}
+
+/// A task that has just been asked for.
+pub(super) fn pending(
+    place: &Place,
+    cluster: &str,
+    task: &str,
+    started_by: &str,
+    definition: &str,
+    now: Millis,
+) -> Task {
+    Task {
+        arn: place.arn("ecs", &format!("task/{cluster}/{task}")),
+        id: task.to_owned(),
+        deployment: started_by.to_owned(),
+        definition: definition.to_owned(),
+        status: TaskStatus::Pending,
+        wanted: true,
+        health: Health::Unknown,
+        ready: false,
+        created_at: now,
+        started_at: None,
+        stopping_at: None,
+        stopped_at: None,
+        stop_code: None,
+        stopped_reason: None,
+        containers: Vec::new(),
+    }
+}
+
+/// What a task of a task definition consists of.
+pub(super) struct Prepared {
+    pub(super) platform: &'static str,
+    /// As `DescribeTasks` shows them.
+    pub(super) shown: Vec<Container>,
+    /// Those whose image is found.
+    pub(super) containers: Vec<(ContainerDefinition, Resolved)>,
+    /// Why it cannot be started.
+    pub(super) failure: Option<String>,
+}
+
+/// Resolves the images of a task definition; `settled` are the digests that earlier tasks have settled, by container.
+pub(super) fn prepare(catalog: Catalog<'_>, definition: &str, settled: &BTreeMap<String, String>) -> Prepared {
+    let mut prepared =
+        Prepared { platform: "linux/amd64", shown: Vec::new(), containers: Vec::new(), failure: None };
+    match task_definition::find_in(catalog.definitions, catalog.place, definition) {
+        Err(fault) => prepared.failure = Some(fault.message),
+        Ok(definition) => {
+            prepared.platform = definition.platform();
+            for container in definition.containers() {
+                let resolved = catalog.resolve(&container.image, settled.get(&container.name));
+                let mut shown =
+                    Container { name: container.name.clone(), image: container.image.clone(), ..Container::default() };
+                match resolved {
+                    Ok(resolved) => {
+                        if let Resolved::Own { digest, .. } = &resolved {
+                            shown.digest = Some(digest.clone());
+                        }
+                        prepared.containers.push((container, resolved));
+                    }
+                    Err(reason) => {
+                        shown.reason = Some(reason.clone());
+                        prepared.failure = prepared.failure.or(Some(reason));
+                    }
+                }
+                prepared.shown.push(shown);
+            }
+        }
+    }
+    prepared
+}
+
+pub(super) fn never_started(task: &mut Task, reason: String, now: Millis) {
+    task.status = TaskStatus::Stopped;
+    task.wanted = false;
+    task.stopped_at = Some(now);
+    task.stopping_at = Some(now);
+    task.stop_code = Some("TaskFailedToStart".to_owned());
+    task.stopped_reason = Some(reason);
 }
 
 /// Writes the digests that the first task found into the service revision.
@@ -237,7 +279,21 @@ pub(crate) fn stop(
     reason: &str,
     now: Millis,
 ) -> Option<Order> {
-    let record = service.task_mut(task).filter(|task| task.wanted && task.exists())?;
+    let record = service.task_mut(task)?;
+    stop_task(record, catalog, code, reason, now)
+}
+
+/// The same for a task on its own.
+pub(super) fn stop_task(
+    record: &mut Task,
+    catalog: Catalog<'_>,
+    code: &str,
+    reason: &str,
+    now: Millis,
+) -> Option<Order> {
+    if !record.wanted || !record.exists() {
+        return None;
+    }
     record.wanted = false;
     if record.status == TaskStatus::Running {
         record.status = TaskStatus::Deactivating;
@@ -248,7 +304,7 @@ pub(crate) fn stop(
     let definition = task_definition::find_in(catalog.definitions, catalog.place, &record.definition);
     let containers = definition.map(TaskDefinition::containers).unwrap_or_default();
     let grace = containers.iter().map(|container| container.stop_timeout).max().unwrap_or(30);
-    Some(Order::Stop(StopOrder { task: task.to_owned(), grace }))
+    Some(Order::Stop(StopOrder { task: record.id.clone(), grace }))
 }
 
 /// Drops deployments that nothing is left of, and tasks that stopped long ago.

@@ -48,9 +48,31 @@ pub(crate) struct End {
 pub(crate) fn apply(service: &mut Service, sighting: &Sighting, now: Millis, pace: Pace) {
     let Some(task) = service.task_mut(&sighting.task).filter(|task| task.exists()) else { return };
     let deployment = task.deployment.clone();
+    if let Seen::Note(text) = &sighting.what {
+        let text = format!("(task {}) {text}", sighting.task);
+        return service.say(now, &text);
+    }
+    let Meaning { failed, healthy } = see(task, &sighting.what, now);
+    if healthy && let Some(deployment) = service.deployment_mut(&deployment) {
+        deployment.failed_tasks = 0;
+    }
+    if failed {
+        deployments::count_failure(service, &deployment, now, pace);
+    }
+}
+
+/// What an observation of its task means to a deployment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meaning {
+    failed: bool,
+    healthy: bool,
+}
+
+/// Takes an observation into account for the task alone.
+pub(crate) fn see(task: &mut Task, what: &Seen, now: Millis) -> Meaning {
     let mut failed = false;
     let mut healthy = false;
-    match &sighting.what {
+    match what {
         Seen::Running(up) => {
             if task.wanted {
                 task.status = TaskStatus::Running;
@@ -74,10 +96,7 @@ pub(crate) fn apply(service: &mut Service, sighting: &Sighting, now: Millis, pac
                 task.stopped_reason.clone_from(reason);
             }
         }
-        Seen::Note(text) => {
-            let text = format!("(task {}) {text}", sighting.task);
-            return service.say(now, &text);
-        }
+        Seen::Note(_) => {}
         Seen::NotStarted { reason } => {
             failed = task.wanted;
             end(task, "TaskFailedToStart", reason, now);
@@ -96,12 +115,7 @@ pub(crate) fn apply(service: &mut Service, sighting: &Sighting, now: Millis, pac
             end(task, "EssentialContainerExited", "Essential container in task exited", now);
         }
     }
-    if healthy && let Some(deployment) = service.deployment_mut(&deployment) {
-        deployment.failed_tasks = 0;
-    }
-    if failed {
-        deployments::count_failure(service, &deployment, now, pace);
-    }
+    Meaning { failed, healthy }
 }
 
 fn note_running(task: &mut Task, up: &Up) {

@@ -28,11 +28,14 @@ pub(crate) fn list(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
     {
         return Err(service_missing());
     }
-    let arns: Vec<String> = cluster
+    let of_services = cluster
         .services
         .values()
         .filter(|service| service_name.is_none_or(|name| name == service.name))
-        .flat_map(|service| &service.tasks)
+        .flat_map(|service| &service.tasks);
+    let one_offs = cluster.one_offs.iter().filter(|_| service_name.is_none()).map(|one_off| &one_off.task);
+    let arns: Vec<String> = of_services
+        .chain(one_offs)
         .filter(|task| task.wanted == running)
         .filter(|task| started_by.is_none_or(|by| by == task.deployment))
         .filter(|task| family.is_none_or(|family| family_of(&task.definition) == family))
@@ -42,7 +45,7 @@ pub(crate) fn list(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
     Ok(json!({"taskArns": page, "nextToken": next}))
 }
 
-fn family_of(arn: &str) -> &str {
+pub(super) fn family_of(arn: &str) -> &str {
     let name = short_name(arn);
     name.rsplit_once(':').map_or(name, |(family, _)| family)
 }
@@ -60,6 +63,8 @@ pub(crate) fn describe(context: &mut Context<'_>, input: &Value) -> Answered<Val
         let task = cluster.services.values().find_map(|service| {
             service.tasks.iter().find(|task| task.id == id).map(|task| describe::task(task, service, &place))
         });
+        let one_off = || cluster.one_offs.iter().find(|one_off| one_off.task.id == id);
+        let task = task.or_else(|| one_off().map(|one_off| describe::one_off(one_off, &cluster.name, &place)));
         match task {
             Some(task) => found.push(task),
             None => failures.push(json!({
@@ -79,6 +84,12 @@ pub(crate) fn stop(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
     let Holdings { place, repositories, clusters, task_definitions } = context.state.at(&context.place);
     let catalog = Catalog { host, place, repositories, definitions: task_definitions };
     let cluster = clusters.get_mut(cluster_name).ok_or_else(cluster_missing)?;
+    if let Some(one_off) = cluster.one_offs.iter_mut().find(|one_off| one_off.task.id == id) {
+        let order = scheduler::stop_task(&mut one_off.task, catalog, "UserInitiated", reason, now);
+        let shown = describe::one_off(one_off, &cluster.name, place);
+        context.orders.extend(order);
+        return Ok(json!({"task": shown}));
+    }
     let service = cluster
         .services
         .values_mut()

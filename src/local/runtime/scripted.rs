@@ -13,13 +13,13 @@ use crate::local::shared::{Shared, lock};
 
 /// Lives one task from its order to its end.
 pub(super) async fn run(shared: &Arc<Shared>, order: &StartOrder, stopper: &Stopper) {
-    let deployment = script_of(shared, order);
+    let deployment = if order.one_off { DeploymentScript::default() } else { script_of(shared, order) };
     if order.number == 0
         && let Some(after) = deployment.superseded_after_ms
     {
         supersede(shared, order, after);
     }
-    let script = deployment.task(order.number);
+    let script = if order.one_off { one_off(shared, order) } else { deployment.task(order.number) };
     if wait(shared, script.pending_ms, stopper).await {
         return shared.saw(&order.task, Seen::Ended(Vec::new()));
     }
@@ -64,6 +64,12 @@ fn script_of(shared: &Shared, order: &StartOrder) -> DeploymentScript {
         deployment.digest = service.and_then(|service| service.running.clone());
     }
     deployment
+}
+
+fn one_off(shared: &Shared, order: &StartOrder) -> TaskScript {
+    let injected = lock(&shared.injected);
+    let service = injected.script().services.get(&format!("{}/{}", order.cluster, order.service));
+    service.cloned().unwrap_or_default().run_task(order.number)
 }
 
 /// Waits in scripted time; true when the task is to stop before that.
