@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Bring the previous revision back, or the one that is named, and hold what it takes away
     Rollback(RollbackArgs),
+    /// Run a command in a task of its own, on a service's image and settings; its exit code is ours
+    Run(RunArgs),
     /// Show what was deployed there, and how it ended
     History(HistoryArgs),
     /// The stand-in for AWS on this machine
@@ -228,6 +230,36 @@ pub(crate) struct RollbackArgs {
     pub(crate) receipt: Option<PathBuf>,
 
     /// Work on the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The service whose task definition, network and image are taken
+    #[arg(value_name = "SERVICE")]
+    pub(crate) service: String,
+
+    /// The program and its arguments, in place of the container's command
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+
+    /// The environment; it is never taken from the branch
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: String,
+
+    /// The container of the task definition; without it, the service's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: Option<String>,
+
+    /// How long it may take; then it is stopped
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// Run it on the stand-in for AWS on this machine
     #[arg(long)]
     pub(crate) local: bool,
 

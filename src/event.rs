@@ -32,6 +32,7 @@ pub(crate) enum Stage {
     Build,
     Inspect,
     Push,
+    BeforeDeploy,
     Roll,
     Watch,
     Prove,
@@ -146,6 +147,17 @@ pub(crate) enum Kind {
     TagPushed {
         reference: String,
         digest: String,
+    },
+    /// ECS has accepted a one-off task.
+    TaskStarted {
+        task: String,
+        container: String,
+        command: Vec<String>,
+    },
+    /// A line that a one-off task wrote.
+    TaskLog {
+        task: String,
+        line: String,
     },
     /// `UpdateService` was accepted: this is my deployment.
     RolloutStarted {

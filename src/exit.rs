@@ -29,10 +29,12 @@ pub(crate) enum Exit {
     NotProven,
     /// Interrupted by a person or the system.
     Interrupted,
+    /// What the container of a one-off task ended with (`shipit run`); not 0.
+    Task(u8),
 }
 
 impl Exit {
-    /// Every code with its meaning, in the order of the numbers.
+    /// Every code of our own with its meaning, in the order of the numbers.
     pub(crate) const ALL: [(Self, &'static str); 12] = [
         (Self::Success, "deployed, or nothing to do, or the dry run found nothing in the way"),
         (Self::Fault, "a fault in shipit"),
@@ -67,6 +69,7 @@ impl Exit {
             Self::TimedOut => 9,
             Self::NotProven => 10,
             Self::Interrupted => 130,
+            Self::Task(code) => code,
         }
     }
 
@@ -87,7 +90,7 @@ impl Exit {
             Self::Aws => 6,
             Self::TimedOut => 7,
             Self::NotProven => 8,
-            Self::Rollout => 9,
+            Self::Rollout | Self::Task(_) => 9,
             Self::Fault => 10,
             Self::Interrupted => 11,
         }

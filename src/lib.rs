@@ -20,6 +20,7 @@ mod history;
 mod interrupt;
 mod local;
 mod observe;
+mod one_off;
 mod plan;
 mod receipt;
 mod record;

@@ -30,6 +30,9 @@ mod rollouts;
 /// The way back.
 mod rollback;
 
+/// `before_deploy`, and `shipit run`.
+mod one_off;
+
 /// What runs where, the watch taken up again, and what was deployed.
 mod status;
 

@@ -60,14 +60,14 @@ pub(crate) async fn tail(clients: &Clients, configuration: Option<&LogConfigurat
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    group: String,
-    stream: String,
-    region: Option<String>,
+pub(super) struct Place {
+    pub(super) group: String,
+    pub(super) stream: String,
+    pub(super) region: Option<String>,
 }
 
 /// Where ECS's awslogs driver writes: `PREFIX/CONTAINER/TASK`, or, without a prefix (EC2 only), the container's id.
-fn place(configuration: Option<&LogConfiguration>, writer: Writer<'_>) -> Result<Place, String> {
+pub(super) fn place(configuration: Option<&LogConfiguration>, writer: Writer<'_>) -> Result<Place, String> {
     let Some(configuration) = configuration else {
         return Err(format!("the task definition names no log for container `{}`", writer.container));
     };

@@ -10,6 +10,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod identity;
+pub(crate) mod log_stream;
 pub(crate) mod logs;
 pub(crate) mod pace;
 

@@ -7,6 +7,7 @@ mod history;
 pub(crate) mod local;
 mod manual;
 mod rollback;
+mod run;
 mod status;
 mod wait;
 
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
         Command::Wait(args) => wait::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Check(args) => check::run(&args, context),
         Command::Local(args) => local::run(args, context).await,

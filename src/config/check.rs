@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::config::diagnostic::Diagnostic;
 use crate::config::interpolate::Template;
-use crate::config::manifest::{Environment, Manifest, Service};
+use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Service};
 use crate::config::settings::{AwsSettings, Setting, Settings};
 use crate::config::tree::{Node, Path, Step, steps};
 use crate::config::{grammar, locate, names, suggest};
@@ -211,6 +211,9 @@ impl Check<'_> {
     /// One service as one environment sees it.
     fn settings(&mut self, service: &str, environment: &str, settings: &Settings<'_>) {
         self.secrets(settings);
+        if let Some(setting) = &settings.before_deploy {
+            self.before_deploy(setting);
+        }
         for setting in settings.plain() {
             if setting.value.trim().is_empty() {
                 self.fault(&setting.path, None, "this value is empty".to_owned(), Some("leave the key out".to_owned()));
@@ -239,6 +242,21 @@ impl Check<'_> {
                 let value = filled.unwrap_or_default();
                 self.fault(&setting.path, None, format!("`{value}` {wrong}"), None);
             }
+        }
+    }
+
+    fn before_deploy(&mut self, setting: &Setting<&BeforeDeploy>) {
+        let BeforeDeploy { command, container, timeout } = setting.value;
+        if command.first().is_none_or(|program| program.trim().is_empty()) {
+            let help = "write the program and its arguments, as in `command: [./migrate, up]`".to_owned();
+            let path = join(&setting.path, "command");
+            self.fault(&path, None, "there is no program to run".to_owned(), Some(help));
+        }
+        if let Some(container) = container {
+            self.grammar(&join(&setting.path, "container"), container, grammar::ecs_name);
+        }
+        if let Some(timeout) = timeout {
+            self.grammar(&join(&setting.path, "timeout"), timeout, |text| grammar::duration(text).map(|_| ()));
         }
     }
 

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::config::grammar;
 use crate::config::interpolate::Template;
+use crate::config::manifest;
 use crate::config::resolve::ResolveInput;
 use crate::config::secrets::Secrets;
 use crate::config::settings::{Setting, Settings};
-use crate::config::specification::{Platform, Service};
+use crate::config::specification::{BeforeDeploy, Platform, Service};
 use crate::config::tree::describe_path;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::secret::Secret;
+
+/// As it would be written.
+const BEFORE_DEPLOY_TIMEOUT: &str = "10m";
 
 /// Fills in the `${…}` of one service.
 pub(super) struct Filling<'f> {
@@ -58,6 +62,7 @@ impl Filling<'_> {
             cluster,
             service,
             container,
+            before_deploy: settings.before_deploy.as_ref().map(before_deploy).transpose()?,
         })
     }
 
@@ -118,6 +123,15 @@ impl Filling<'_> {
                 .hint(format!("write `{what}` in deploy.yaml"))
         })
     }
+}
+
+fn before_deploy(setting: &Setting<&manifest::BeforeDeploy>) -> Result<BeforeDeploy> {
+    let written = setting.value.timeout.as_deref().unwrap_or(BEFORE_DEPLOY_TIMEOUT);
+    let timeout = grammar::duration(written).map_err(|wrong| {
+        let path = describe_path(&setting.path);
+        Error::new(Exit::Usage, format!("deploy.yaml, {path}.timeout: `{written}` {wrong}"))
+    })?;
+    Ok(BeforeDeploy { command: setting.value.command.clone(), container: setting.value.container.clone(), timeout })
 }
 
 fn template<'s>(setting: &Setting<&'s str>) -> Result<Template<'s>> {

@@ -1,12 +1,20 @@
 //! What a single value has to look like, by the rules of git, ECR, ECS and IAM. Each function answers with what is
 //! wrong, as the end of the sentence "`VALUE` …".
 
+use std::time::Duration;
+
 /// Names of environments and services: they end up in repositories, variables, paths and JSON.
 pub(super) fn name(value: &str) -> Result<(), &'static str> {
     let good = value.len() <= 64
         && value.starts_with(|c: char| c.is_ascii_alphanumeric())
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     good.then_some(()).ok_or("is no name: use up to 64 letters, digits, `.`, `_` and `-`, a letter or digit first")
+}
+
+/// A span of time.
+pub(super) fn duration(value: &str) -> Result<Duration, &'static str> {
+    let wrong = "is no span of time: write a number with a unit, such as 90s, 10m or 1h30m";
+    humantime::parse_duration(value).ok().filter(|duration| !duration.is_zero()).ok_or(wrong)
 }
 
 /// The names of secrets become variables, and ids of BuildKit's secret mounts.

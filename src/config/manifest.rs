@@ -125,9 +125,25 @@ pub(crate) struct Service {
     pub(crate) service: Option<String>,
     /// The container of the task definition. Default: the one whose image is this repository.
     pub(crate) container: Option<String>,
+    /// A task that runs on the new image before the rollout, a database migration for instance.
+    pub(crate) before_deploy: Option<BeforeDeploy>,
     /// What differs in one environment.
     #[serde(default)]
     pub(crate) environments: IndexMap<String, Override>,
+}
+
+/// A task on the new image, with the service's own task definition and network, after the push and before the rollout.
+/// When it fails, nothing is rolled.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `command`")]
+pub(crate) struct BeforeDeploy {
+    /// The program and its arguments, in place of the container's command. There is no shell, and `${…}` is not read.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Vec<String>,
+    /// The container of the task definition. Default: the service's.
+    pub(crate) container: Option<String>,
+    /// How long it may take, as in `90s` or `10m`. Default: `10m`.
+    pub(crate) timeout: Option<String>,
 }
 
 /// What differs in one environment. `build_args` are merged with the service's by name; everything else, lists
@@ -158,4 +174,6 @@ pub(crate) struct Override {
     pub(crate) service: Option<String>,
     /// The container of the task definition.
     pub(crate) container: Option<String>,
+    /// Replaces the service's, whole.
+    pub(crate) before_deploy: Option<BeforeDeploy>,
 }

@@ -1,7 +1,7 @@
 //! A service as one environment sees it: what is written for the environment wins, and every value still knows where in
 //! the file it was written. No defaults yet.
 
-use crate::config::manifest::{Manifest, Override, Service};
+use crate::config::manifest::{BeforeDeploy, Manifest, Override, Service};
 use crate::config::specification::Platform;
 use crate::config::tree::{Path, Step, steps};
 
@@ -25,6 +25,7 @@ pub(super) struct Settings<'m> {
     pub(super) cluster: Option<Setting<&'m str>>,
     pub(super) service: Option<Setting<&'m str>>,
     pub(super) container: Option<Setting<&'m str>>,
+    pub(super) before_deploy: Option<Setting<&'m BeforeDeploy>>,
 }
 
 impl<'m> Settings<'m> {
@@ -46,6 +47,10 @@ impl<'m> Settings<'m> {
             Some(value) => Setting { value, path: join(&there(), "repository") },
             None => Setting { value: service.repository.as_str(), path: join(&base(), "repository") },
         };
+        let own_before = own.and_then(|own| own.before_deploy.as_ref()).map(|value| (value, there().to_vec()));
+        let before_deploy = own_before
+            .or_else(|| service.before_deploy.as_ref().map(|value| (value, base().to_vec())))
+            .map(|(value, at)| Setting { value, path: join(&at, "before_deploy") });
         Self {
             context: text("context", &service.context, |own| &own.context),
             dockerfile: text("dockerfile", &service.dockerfile, |own| &own.dockerfile),
@@ -62,6 +67,7 @@ impl<'m> Settings<'m> {
             cluster: text("cluster", &service.cluster, |own| &own.cluster),
             service: text("service", &service.service, |own| &own.service),
             container: text("container", &service.container, |own| &own.container),
+            before_deploy,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -67,6 +68,17 @@ pub(crate) struct Service {
     pub(crate) service: String,
     /// Container name; `None`: the container whose image is this repository.
     pub(crate) container: Option<String>,
+    pub(crate) before_deploy: Option<BeforeDeploy>,
+}
+
+/// A task on the new image, before the rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BeforeDeploy {
+    /// Never empty.
+    pub(crate) command: Vec<String>,
+    /// `None`: the service's.
+    pub(crate) container: Option<String>,
+    pub(crate) timeout: Duration,
 }
 
 /// An OCI platform of Linux, `linux/ARCH`.

@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
 
+mod before;
 mod courier;
 mod leak;
 mod ship;

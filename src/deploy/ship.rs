@@ -1,4 +1,4 @@
-//! One service's way: build → inspect → push → roll → watch and prove → record. It reads in that order.
+//! One service's way: build → inspect → push → before_deploy → roll → watch and prove → record. It reads in that order.
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
@@ -6,14 +6,15 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
-use super::{Deploy, leak};
+use super::{Deploy, before, leak};
 use crate::aws::ecr;
 use crate::aws::ecs;
-use crate::config::specification::Service;
+use crate::config::specification::{BeforeDeploy, Service};
 use crate::docker::BuildRequest;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
+use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
 use crate::rollout::restore::restore_latest;
@@ -79,6 +80,7 @@ impl<'a> Ship<'a> {
         let image = self.build(builds).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
         let digests = self.push(&image).await?;
+        self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
             self.record().await;
@@ -126,6 +128,7 @@ impl<'a> Ship<'a> {
         for tag in &self.plan.tags {
             if tag == "latest" {
                 self.ask_again().await?;
+                self.alone().await?;
                 self.trail.latest = Latest::Pushing;
             }
             let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
@@ -152,6 +155,38 @@ impl<'a> Ship<'a> {
         let error = Error::new(Exit::Gate, format!("another rollout began while this one was built: {other}"))
             .hint("nothing was changed in ECS and `latest` is as it was; run it again when that rollout has ended");
         Err(Stop::new(Verdict::Refused, error))
+    }
+
+    /// While `latest` is still as it was: no other task of this service may be at work when mine is to run.
+    async fn alone(&self) -> Result<(), Stop> {
+        let Some(task) = &self.service.before_deploy else { return Ok(()) };
+        self.one_off(task, &[]).alone().await.map_err(|error| Stop::new(Verdict::Refused, error))
+    }
+
+    /// Runs what has to be done before the new image serves anybody.
+    async fn before_deploy(&self, digests: &[String]) -> Result<(), Stop> {
+        let Some(task) = &self.service.before_deploy else { return Ok(()) };
+        self.events.stage(Stage::BeforeDeploy);
+        let failed = |error| Stop::new(Verdict::RolloutFailed, error);
+        let said = |task: &str, line| self.events.emit(Kind::TaskLog { task: task.to_owned(), line });
+        let ended = self.one_off(task, digests).run(said).await.map_err(failed)?;
+        before::verdict(ended, task.timeout).map_err(failed)
+    }
+
+    fn one_off<'t>(&'t self, task: &'t BeforeDeploy, digests: &'t [String]) -> OneOff<'t> {
+        let container = task.container.as_deref().or(self.plan.container.as_deref());
+        OneOff {
+            clients: self.deploy.clients,
+            cluster: &self.service.cluster,
+            service: &self.service.service,
+            container: container.unwrap_or_default(),
+            command: &task.command,
+            timeout: task.timeout,
+            // A container of another repository has a digest of its own.
+            digests: if container == self.plan.container.as_deref() { digests } else { &[] },
+            events: self.events,
+            cancel: self.deploy.cancel,
+        }
     }
 
     async fn roll_and_prove(&mut self, digests: Vec<String>) -> Result<Verdict, Stop> {

@@ -19,6 +19,7 @@ pub(super) fn doing(progress: &Progress) -> Line {
         Stage::Build => building(progress),
         Stage::Inspect => Line::new().plain("inspecting the image"),
         Stage::Push => pushing(progress),
+        Stage::BeforeDeploy => Line::new().plain("running the task before the rollout"),
         Stage::Roll => Line::new().plain("starting the rollout"),
         Stage::Watch => match &progress.counts {
             Some(counts) => rolling(counts),

@@ -184,6 +184,7 @@ impl Progress {
                 };
                 Some(format!("pushed {} in {took}{sent}", words::list(&tags)))
             }
+            Stage::BeforeDeploy => Some(format!("the task before the rollout ended well in {took}")),
             Stage::Watch => Some(match &self.counts {
                 Some(counts) => {
                     format!("rolled out in {took}: {} of {} run", counts.running, words::count(counts.desired, "task"))

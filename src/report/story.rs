@@ -66,6 +66,13 @@ pub(super) fn told(kind: &Kind) -> Vec<Line> {
             vec![Line::new().plain(format!("{} is {}", words::tag_of(reference), words::short_digest(digest)))]
         }
         Kind::RolloutStarted { deployment } => vec![Line::new().plain(format!("rollout {deployment} has started"))],
+        Kind::TaskStarted { task, container, command } => {
+            let id: String = words::last_part(task).chars().take(8).collect();
+            vec![
+                Line::new().plain(format!("task {id} runs in container {container}: {}", command.join(" "))).hanging(4),
+            ]
+        }
+        Kind::TaskLog { line, .. } => vec![Line::new().dim("│ ").plain(line.clone())],
         Kind::TaskStopped { task, reason, exit_code } => {
             let id: String = words::last_part(task).chars().take(8).collect();
             vec![

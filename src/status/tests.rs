@@ -38,6 +38,7 @@ fn wanted() -> Wanted {
         cluster: "dev".to_owned(),
         service: "api".to_owned(),
         container: Some("api".to_owned()),
+        before_deploy: None,
     }
 }
 
@@ -93,6 +94,7 @@ impl Seen {
             running: 2,
             pending: 0,
             task_definition: "td".to_owned(),
+            launch: Box::default(),
             deployments: vec![primary],
             events: Vec::new(),
         };

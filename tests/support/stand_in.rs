@@ -115,6 +115,22 @@ impl StandIn {
         tags.map(|tag| (tag["key"].as_str().expect("a key").to_owned(), tag["value"].clone())).collect()
     }
 
+    /// The tasks with this `startedBy`, in the order of their beginning.
+    pub(crate) fn one_offs(&self, cluster: &str, started_by: &str) -> Vec<serde_json::Value> {
+        let call = |operation: &str, input: serde_json::Value| {
+            self.aws("ecs", &format!("AmazonEC2ContainerServiceV20141113.{operation}"), &input)
+        };
+        let list = |desired: &str| {
+            let input = serde_json::json!({"cluster": cluster, "startedBy": started_by, "desiredStatus": desired});
+            call("ListTasks", input)["taskArns"].as_array().cloned().expect("a list")
+        };
+        let arns = [list("RUNNING"), list("STOPPED")].concat();
+        let answer = call("DescribeTasks", serde_json::json!({"cluster": cluster, "tasks": arns}));
+        let mut tasks = answer["tasks"].as_array().cloned().unwrap_or_else(|| panic!("{answer}"));
+        tasks.sort_by(|one, other| one["createdAt"].as_f64().partial_cmp(&other["createdAt"].as_f64()).unwrap());
+        tasks
+    }
+
     /// Replaces the script.
     pub(crate) fn follow(&self, script: &str) {
         self.http("POST /_stand-in/script", &[], script);

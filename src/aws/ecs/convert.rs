@@ -5,7 +5,8 @@ use aws_sdk_ecs::types;
 use jiff::Timestamp;
 
 use super::snapshot::{
-    Container, Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceEvent, ServiceStatus, Task,
+    CapacityProvider, Container, Controller, Deployment, DeploymentStatus, Launch, Network, RolloutState, Service,
+    ServiceEvent, ServiceStatus, Task,
 };
 
 pub(super) fn service(from: &types::Service) -> Service {
@@ -29,8 +30,28 @@ pub(super) fn service(from: &types::Service) -> Service {
         running: count(from.running_count()),
         pending: count(from.pending_count()),
         task_definition: from.task_definition().unwrap_or_default().to_owned(),
+        launch: Box::new(launch(from)),
         deployments: from.deployments().iter().map(deployment).collect(),
         events: from.events().iter().map(event).collect(),
+    }
+}
+
+fn launch(from: &types::Service) -> Launch {
+    let capacity = from.capacity_provider_strategy().iter().map(|item| CapacityProvider {
+        name: item.capacity_provider().to_owned(),
+        weight: item.weight(),
+        base: item.base(),
+    });
+    let network = from.network_configuration().and_then(|network| network.awsvpc_configuration());
+    Launch {
+        compatibility: from.launch_type().map(|kind| kind.as_str().to_owned()),
+        capacity_providers: capacity.collect(),
+        platform_version: from.platform_version().map(str::to_owned),
+        network: network.map(|network| Network {
+            subnets: network.subnets().to_vec(),
+            security_groups: network.security_groups().to_vec(),
+            public_ip: network.assign_public_ip().map(|assign| assign.as_str().to_owned()),
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 mod batch;
 mod convert;
 mod deployment_records;
+mod run_task;
 mod service;
 mod service_deployments;
 mod snapshot;
@@ -13,6 +14,7 @@ mod update;
 
 pub(super) use batch::Batch;
 pub(crate) use deployment_records::{DeploymentRecord, Hook, RecordStatus, list as list_deployment_records};
+pub(crate) use run_task::{TaskRequest, run as run_task, started_by as list_tasks_started_by, stop as stop_task};
 pub(crate) use service::{describe, describe_optional};
 pub(crate) use service_deployments::{
     ServiceDeployment, digests as revision_digests, list as list_service_deployments, stop as stop_service_deployment,
@@ -22,7 +24,7 @@ pub(crate) use snapshot::{
 };
 pub(crate) use tags::{Tag, read as read_tags, remove as remove_tags, write as write_tags};
 pub(crate) use task_definition::{LogConfiguration, TaskDefinition, describe as describe_task_definition};
-pub(crate) use tasks::{Desired, list as list_tasks, list_except as list_tasks_except};
+pub(crate) use tasks::{Desired, describe as describe_tasks, list as list_tasks, list_except as list_tasks_except};
 pub(crate) use update::force_new_deployment;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) struct Service {
     pub(crate) running: u32,
     pub(crate) pending: u32,
     pub(crate) task_definition: String,
+    pub(crate) launch: Box<Launch>,
     /// Empty for the `CODE_DEPLOY` and EXTERNAL controllers.
     pub(crate) deployments: Vec<Deployment>,
     /// Newest first, 100 at most.
@@ -34,6 +35,32 @@ impl Service {
     pub(crate) fn deployment(&self, id: &str) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.id == id)
     }
+}
+
+/// Where and how a service's tasks are started: a task of its own kind takes the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Launch {
+    /// ECS's `launchType`: `FARGATE` or `EC2`; `None` where capacity providers decide.
+    pub(crate) compatibility: Option<String>,
+    pub(crate) capacity_providers: Vec<CapacityProvider>,
+    pub(crate) platform_version: Option<String>,
+    /// `None` outside the network mode `awsvpc`.
+    pub(crate) network: Option<Network>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CapacityProvider {
+    pub(crate) name: String,
+    pub(crate) weight: i32,
+    pub(crate) base: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Network {
+    pub(crate) subnets: Vec<String>,
+    pub(crate) security_groups: Vec<String>,
+    /// `ENABLED` or `DISABLED`.
+    pub(crate) public_ip: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,6 +38,11 @@ pub(crate) async fn list_except(
 ) -> Result<Vec<Task>> {
     let mut arns = arns(clients, cluster, service, desired).await?;
     arns.retain(|arn| !known.contains(arn.rsplit('/').next().unwrap_or_default()));
+    describe(clients, cluster, &arns).await
+}
+
+/// The tasks of these ids or ARNs; one that ECS does not know, or not yet, is left out.
+pub(crate) async fn describe(clients: &Clients, cluster: &str, arns: &[String]) -> Result<Vec<Task>> {
     let mut tasks = Vec::with_capacity(arns.len());
     for some in arns.chunks(DESCRIBE_LIMIT) {
         clients.pace.turn(Budget::TaskRead).await;

@@ -187,8 +187,7 @@ pub(super) struct Prepared {
 
 /// Resolves the images of a task definition; `settled` are the digests that earlier tasks have settled, by container.
 pub(super) fn prepare(catalog: Catalog<'_>, definition: &str, settled: &BTreeMap<String, String>) -> Prepared {
-    let mut prepared =
-        Prepared { platform: "linux/amd64", shown: Vec::new(), containers: Vec::new(), failure: None };
+    let mut prepared = Prepared { platform: "linux/amd64", shown: Vec::new(), containers: Vec::new(), failure: None };
     match task_definition::find_in(catalog.definitions, catalog.place, definition) {
         Err(fault) => prepared.failure = Some(fault.message),
         Ok(definition) => {

@@ -37,6 +37,7 @@ pub(in crate::rollout) fn service(deployments: Vec<Deployment>) -> Service {
         running: 2,
         pending: 0,
         task_definition: "td".to_owned(),
+        launch: Box::default(),
         deployments,
         events: Vec::new(),
     }
