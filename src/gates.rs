@@ -71,7 +71,21 @@ pub(crate) fn service(service: &specification::Service, seen: &ObservedService) 
         finding.service = Some(service.name.clone());
         findings.push(finding);
     }
+    findings.extend(before_deploy(service, seen));
     findings
+}
+
+/// Its container has to be there; a rollback does without it.
+fn before_deploy(service: &specification::Service, seen: &ObservedService) -> Option<Finding> {
+    let name = service.before_deploy.as_ref()?.container.as_ref()?;
+    let definition = seen.definition.as_ref()?.as_ref().ok()?;
+    if definition.containers.iter().any(|container| container.name == *name) {
+        return None;
+    }
+    let text = format!("the task definition has no container `{name}`, which `before_deploy` names");
+    let mut finding = Finding::new(Exit::Aws, text, format!("it has {}", list(definition)));
+    finding.service = Some(service.name.clone());
+    Some(finding)
 }
 
 /// The same but for a rollout in flight: what keeps any forced deployment from doing what is meant.

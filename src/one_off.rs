@@ -216,9 +216,9 @@ impl OneOff<'_> {
     async fn give_up(&self, task: &str) -> Error {
         let stop = ecs::stop_task(self.clients, self.cluster, task, "interrupted by shipit");
         match tokio::time::timeout(LAST_ANSWER, stop).await {
-            Ok(Ok(())) => interrupted().cause(format!("task {task} was told to stop")),
+            Ok(Ok(())) => Error::new(Exit::Interrupted, format!("interrupted: task {task} was told to stop")),
             failed => {
-                let error = interrupted().cause(format!("task {task} could NOT be stopped"));
+                let error = Error::new(Exit::Interrupted, format!("interrupted: task {task} could NOT be stopped"));
                 let error = if let Ok(Err(why)) = failed { error.cause(why.line()) } else { error };
                 error.hint(format!("stop it: aws ecs stop-task --cluster {} --task {task}", self.cluster))
             }
@@ -234,7 +234,7 @@ impl OneOff<'_> {
 }
 
 fn interrupted() -> Error {
-    Error::new(Exit::Interrupted, "interrupted; nothing was rolled")
+    Error::new(Exit::Interrupted, "interrupted before the task began")
 }
 
 /// The log on its way to whoever wants it. It is an extra: one that cannot be read is told once, and ends nothing.

@@ -51,6 +51,9 @@ pub(crate) struct ServicePlan {
     pub(crate) build_secrets: Vec<String>,
     /// The tags to push, in the order of pushing: `latest` is the last.
     pub(crate) tags: Vec<String>,
+    /// What runs on the new image before the rollout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) before_deploy: Option<Vec<String>>,
     pub(crate) cluster: String,
     pub(crate) ecs_service: String,
     pub(crate) service_arn: Option<String>,
@@ -218,6 +221,7 @@ impl Draft {
             build_args: service.build_args.keys().cloned().collect(),
             build_secrets: service.build_secrets.keys().cloned().collect(),
             tags: self.tags(service, seen, &request.revision),
+            before_deploy: service.before_deploy.as_ref().map(|task| task.command.clone()),
             cluster: service.cluster.clone(),
             ecs_service: service.service.clone(),
             service_arn: found.map(|found| found.arn.clone()),

@@ -137,6 +137,16 @@ fn a_lost_answer_does_not_run_it_twice() {
 }
 
 #[test]
+fn the_plan_names_it_and_a_container_that_is_not_there_is_in_the_way() {
+    let (project, aws, _) = before_the_second("1m", "{}");
+    project.shipit(&["deploy", "--dry-run"]).exits(0).says("its good end: ./migrate up");
+    let other = MANIFEST.replace("TIMEOUT", "1m, container: worker");
+    let project = project.file("deploy.yaml", &other).committed();
+    project.shipit(&["deploy"]).exits(7).says("no container `worker`, which `before_deploy` names");
+    assert_eq!((aws.calls("RunTask").len(), aws.calls("UpdateService").len()), (1, 1), "those of the first deploy");
+}
+
+#[test]
 fn by_hand_the_log_is_the_answer_and_the_exit_code_is_passed_on() {
     let (project, _aws, _) = before_the_second("1m", r#"{"log": ["42"], "exit": {"after_ms": 200, "code": 7}}"#);
     let ran = project.shipit(&["run", "--env", "dev", "api", "--", "./count", "--all"]).exits(7);

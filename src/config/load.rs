@@ -259,6 +259,18 @@ services:
             (api("context: \"a\\0b\""), "this text holds a control character @ 7:14"),
             (api("paths: []"), "an empty list would match no file at all @ 7:5"),
             (api("paths: ['${env}/**']"), "`${…}` is not read in patterns @ 7:14"),
+            (api("before_deploy: { timeout: 5m }"), "`command` is missing here @ 7:5"),
+            (api("before_deploy: { command: [] }"), "there is no program to run @ 7:22"),
+            (api("before_deploy: { command: [x], timeout: 5 }"), "expected text, found the number 5 @ 7:45"),
+            (
+                api("before_deploy: { command: [x], timeout: soon }"),
+                "`soon` is no span of time: write a number with a unit, such as 90s, 10m or 1h30m @ 7:45",
+            ),
+            (
+                api("before_deploy: { command: [x], container: a b }"),
+                "`a b` is no ECS name: use letters, digits, `_` and `-` @ 7:47",
+            ),
+            (api("before_deploy: { run: x, command: [x] }"), "unknown key `run` @ 7:22"),
             (api("environments: { dev: { paths: [x] } }"), "unknown key `paths` @ 7:28"),
             (api("<<: { target: x }"), "unknown key `<<` @ 7:5"),
             (

@@ -169,7 +169,8 @@ impl<'a> Ship<'a> {
         self.events.stage(Stage::BeforeDeploy);
         let failed = |error| Stop::new(Verdict::RolloutFailed, error);
         let said = |task: &str, line| self.events.emit(Kind::TaskLog { task: task.to_owned(), line });
-        let ended = self.one_off(task, digests).run(said).await.map_err(failed)?;
+        let run = self.one_off(task, digests).run(said).await;
+        let ended = run.map_err(|error| failed(error.cause("nothing was rolled")))?;
         before::verdict(ended, task.timeout).map_err(failed)
     }
 

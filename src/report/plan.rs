@@ -103,12 +103,13 @@ fn actions(service: &ServicePlan) -> Vec<String> {
         ),
         None => "prove what runs".to_owned(),
     };
-    vec![
-        format!("build the image for {}", service.platform),
-        format!("push {}", service.tags.join(", then ")),
-        format!("force a new deployment of {} in cluster {}", service.ecs_service, service.cluster),
-        tasks,
-    ]
+    let mut steps =
+        vec![format!("build the image for {}", service.platform), format!("push {}", service.tags.join(", then "))];
+    if let Some(command) = &service.before_deploy {
+        steps.push(format!("run a task of its own on it to its good end: {}", command.join(" ")));
+    }
+    steps.extend([format!("force a new deployment of {} in cluster {}", service.ecs_service, service.cluster), tasks]);
+    steps
 }
 
 /// The commit with its subject.
@@ -175,6 +176,7 @@ mod tests {
                 build_args: vec!["LOG_LEVEL".to_owned()],
                 build_secrets: Vec::new(),
                 tags: vec!["git-1a2b3c4d5e6f".to_owned(), "latest".to_owned()],
+                before_deploy: Some(vec!["./migrate".to_owned(), "up".to_owned()]),
                 cluster: "dev".to_owned(),
                 ecs_service: "api".to_owned(),
                 service_arn: None,
@@ -222,8 +224,9 @@ mod tests {
              \x20 latest is     sha256:fedcba987654\n\
              \x20  1. build the image for linux/amd64\n\
              \x20  2. push git-1a2b3c4d5e6f, then latest\n\
-             \x20  3. force a new deployment of api in cluster dev\n\
-             \x20  4. prove that all 2 tasks run the pushed digest\n\
+             \x20  3. run a task of its own on it to its good end: ./migrate up\n\
+             \x20  4. force a new deployment of api in cluster dev\n\
+             \x20  5. prove that all 2 tasks run the pushed digest\n\
              \n\
              to know\n\
              \x20 api: versionConsistency is disabled\n\
@@ -241,6 +244,6 @@ mod tests {
     #[test]
     fn a_narrow_screen_wraps_under_the_text() {
         let text = printed(Some(40));
-        assert!(text.contains("   3. force a new deployment of api in\n      cluster dev\n"), "{text}");
+        assert!(text.contains("   4. force a new deployment of api in\n      cluster dev\n"), "{text}");
     }
 }
