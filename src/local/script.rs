@@ -35,6 +35,8 @@ pub(crate) struct InjectedFault {
     pub(crate) message: Option<String>,
     /// The connection is closed without an answer.
     pub(crate) drop: bool,
+    /// ECS and ECR only: the call does what it is for, and only then the connection closes or the error is answered.
+    pub(crate) after_effect: bool,
     /// The answer comes late; on its own it is a proper answer.
     pub(crate) delay_ms: u64,
     /// `DescribeServices` only: the answer is the one from before the last `UpdateService`.
