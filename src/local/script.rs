@@ -35,6 +35,8 @@ pub(crate) struct InjectedFault {
     pub(crate) message: Option<String>,
     /// The connection is closed without an answer.
     pub(crate) drop: bool,
+    /// ECS and ECR only: the call does what it is for, and only then the connection closes or the error is answered.
+    pub(crate) after_effect: bool,
     /// The answer comes late; on its own it is a proper answer.
     pub(crate) delay_ms: u64,
     /// `DescribeServices` only: the answer is the one from before the last `UpdateService`.
@@ -54,6 +56,8 @@ pub(crate) struct ServiceScript {
     pub(crate) breaker: Option<BreakerScript>,
     /// A deployment counts as completed when its tasks are healthy, while old tasks still run.
     pub(crate) early_success: Option<bool>,
+    /// `enabled` or `disabled`: what every container of its task definition says from here on.
+    pub(crate) version_consistency: Option<String>,
     pub(crate) minimum_healthy_percent: Option<u32>,
     pub(crate) maximum_percent: Option<u32>,
     /// The deployments made by `UpdateService`, in order; the last one is also that of all later ones.

@@ -1,9 +1,10 @@
 //! What exists from the start: the repositories, clusters and services that deploy.yaml names, and what a script says
 //! about them. Anything that exists already is left as it is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::clock::{self, Millis};
 use super::ecs::model::{
@@ -112,6 +113,9 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
                 });
                 for service in cluster.services.values_mut() {
                     if let Some(script) = services.get(&format!("{name}/{}", service.name)) {
+                        if let Some(word) = &script.version_consistency {
+                            set_version_consistency(task_definitions, &service.task_definition, word);
+                        }
                         let definition = task_definition::find_in(task_definitions, place, &service.task_definition);
                         let containers = definition.map(TaskDefinition::containers).unwrap_or_default();
                         apply(service, script);
@@ -154,6 +158,14 @@ fn apply(service: &mut Service, script: &ServiceScript) {
         script.minimum_healthy_percent.unwrap_or(configuration.minimum_healthy_percent);
     configuration.maximum_percent = script.maximum_percent.unwrap_or(configuration.maximum_percent);
     service.desired = script.desired.unwrap_or(service.desired);
+}
+
+fn set_version_consistency(definitions: &mut BTreeMap<String, Vec<TaskDefinition>>, arn: &str, word: &str) {
+    let Some(definition) = definitions.values_mut().flatten().find(|known| known.arn == arn) else { return };
+    let containers = definition.document.get_mut("containerDefinitions").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        container["versionConsistency"] = json!(word);
+    }
 }
 
 /// Tasks that ran before anybody looked.
