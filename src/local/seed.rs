@@ -10,6 +10,7 @@ use super::clock::{self, Millis};
 use super::ecs::model::{
     Configuration, Container, Controller, Ending, Health, Rollback, Rollout, Service, ServiceStatus, Task, TaskStatus,
 };
+use super::ecs::stages::Strategy;
 use super::ecs::task_definition::ContainerDefinition;
 use super::ecs::{self, task_definition};
 use super::ids;
@@ -153,6 +154,9 @@ fn apply(service: &mut Service, script: &ServiceScript) {
             (true, true) => Rollback::NewId,
         };
     }
+    let strategy = script.strategy.as_deref().and_then(Strategy::named);
+    configuration.strategy = strategy.unwrap_or(configuration.strategy);
+    configuration.bake_minutes = script.bake_minutes.unwrap_or(configuration.bake_minutes);
     configuration.early_success = script.early_success.unwrap_or(configuration.early_success);
     configuration.minimum_healthy_percent =
         script.minimum_healthy_percent.unwrap_or(configuration.minimum_healthy_percent);

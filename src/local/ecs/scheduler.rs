@@ -4,6 +4,7 @@
 use super::deployments;
 use super::images::{Catalog, Resolved};
 use super::model::{Container, Health, Rollout, Service, ServiceStatus, Task, TaskStatus};
+use super::stages;
 use super::task_definition::{self, ContainerDefinition};
 use crate::local::clock::Millis;
 use crate::local::ids;
@@ -202,6 +203,7 @@ fn settle_revision(service: &mut Service, deployment: &str, task: &Task) {
 fn stop_surplus(service: &mut Service, catalog: Catalog<'_>, now: Millis, orders: &mut Vec<Order>) {
     let desired = if service.status == ServiceStatus::Active { service.desired } else { 0 };
     let floor = (desired * service.configuration.minimum_healthy_percent).div_ceil(100) as usize;
+    let holding = stages::hold(service);
     let primary = service.primary().map(|primary| primary.id.clone()).unwrap_or_default();
     let mut healthy = service.tasks.iter().filter(|task| task.wanted && task.exists() && task.ready).count();
     let mut of_primary = service.tasks_of(&primary).filter(|task| task.wanted && task.exists()).count();
@@ -215,7 +217,7 @@ fn stop_surplus(service: &mut Service, catalog: Catalog<'_>, now: Millis, orders
     candidates.sort_by_key(|(ready, ..)| *ready);
     for (ready, task, deployment) in candidates {
         let is_old = deployment != primary;
-        let surplus = is_old || of_primary > desired as usize;
+        let surplus = (is_old && !holding) || of_primary > desired as usize;
         if !surplus || (ready && healthy <= floor) {
             continue;
         }
@@ -264,6 +266,9 @@ fn forget(service: &mut Service, now: Millis, pace: Pace) {
 
 fn complete(service: &mut Service, now: Millis) {
     let Some(primary) = service.primary().filter(|primary| primary.rollout == Rollout::InProgress) else { return };
+    if stages::hold(service) {
+        return;
+    }
     let ready = service.tasks_of(&primary.id).filter(|task| task.wanted && task.exists() && task.ready).count();
     let alone = service.deployments.len() == 1 && !service.tasks.iter().any(|task| task.exists() && !task.wanted);
     if ready >= service.desired as usize && (alone || service.configuration.early_success) {
