@@ -230,6 +230,19 @@ fn each_call_is_throttled_once() {
     each_call_fails_once(r#""status": 400, "error": "ThrottlingException", "message": "Rate exceeded""#);
 }
 
+/// The engine's own calls, which the SDK's patience does not cover.
+#[test]
+fn the_registry_throttles_each_call_of_the_push_once() {
+    let faults = ["InitiateLayerUpload", "PutImage"]
+        .map(|call| format!(r#"{{"operation": "{call}", "times": 1, "error": "ThrottlingException"}}"#))
+        .join(", ");
+    ends(
+        &format!(r#"{{"faults": [{faults}], "services": {{"dev/api": {{}}}}}}"#),
+        &[],
+        (0, "deployed", "pushing again", 1),
+    );
+}
+
 #[test]
 fn each_call_meets_a_fault_of_the_server_once() {
     each_call_fails_once(r#""status": 503, "error": "ServiceUnavailable""#);
