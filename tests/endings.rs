@@ -192,6 +192,24 @@ fn the_tag_is_moved_before_the_first_task() {
     assert_eq!(aws.calls("UpdateService").len(), 2);
 }
 
+/// The registry knows an index, and the tasks show its amd64 child.
+#[test]
+fn an_index_is_proven_by_its_child() {
+    let project = Project::sample();
+    let aws = StandIn::scripted(&project, &service(""));
+    let project = project.with_aws(&aws).with_engine();
+    project.shipit(&["deploy"]).exits(0);
+    let (first, child) = (project.head(), aws.latest("api-dev"));
+    let project = project.file("app", "two\n").committed();
+    project.shipit(&["deploy"]).exits(0);
+    let index = aws.push_index_of("api-dev", &child, &format!("git-{}", &first[..12]));
+    aws.follow(&service(&format!(r#""deployments": [{{"digest": "{child}"}}]"#)));
+    let ran = project.shipit(&["rollback", "--env", "dev", "--to", &first, "--output", "json"]).exits(0);
+    assert_eq!(verdict_of(&ran), "deployed");
+    assert_eq!(aws.latest("api-dev"), index);
+    assert_eq!(aws.calls("UpdateService").len(), 3);
+}
+
 /// Every call of ECS, ECR and STS that a deploy makes fails once in this way, and then passes.
 #[track_caller]
 fn each_call_fails_once(way: &str) {

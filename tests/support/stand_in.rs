@@ -166,6 +166,21 @@ impl StandIn {
         self.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.PutImage", &input);
     }
 
+    /// Pushes an index of that one amd64 image under a tag, as buildx does. Returns the index's digest.
+    pub(crate) fn push_index_of(&self, repository: &str, digest: &str, tag: &str) -> String {
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type, "manifests": [{
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "digest": digest, "size": 527,
+            "platform": {"architecture": "amd64", "os": "linux"},
+        }]});
+        let input = serde_json::json!({
+            "repositoryName": repository, "imageTag": tag, "imageManifest": index.to_string(),
+            "imageManifestMediaType": media_type,
+        });
+        let answer = self.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.PutImage", &input);
+        answer["image"]["imageId"]["imageDigest"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
     fn aws(&self, service: &str, target: &str, input: &serde_json::Value) -> serde_json::Value {
         let scope = format!("{}/20260101/ap-south-1/{service}/aws4_request", self.access_key);
         let signed = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00");
