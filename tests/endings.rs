@@ -82,10 +82,13 @@ endings! {
     steady_with_another_digest:
         &service(&format!(r#""deployments": [{{"digest": "{BEFORE}"}}]"#))
         => (10, "not-proven", "which is not what was pushed", 1);
-    // COMPLETED while an old task still drains: only when it is gone is the proof whole.
+    // COMPLETED while the old tasks run: only when they are gone is the proof whole.
     early_success_and_then_the_old_tasks_go:
-        &replacing(r#""desired": 2, "early_success": true, "deployments": [{"tasks": [{"healthy_after_ms": 500}]}]"#)
-        => (0, "deployed", "COMPLETED", 1);
+        &replacing(r#""desired": 2, "early_success": true, "clean_up_after_ms": 15000"#)
+        => (0, "deployed", r#""old":2},"state":"COMPLETED""#, 1);
+    early_success_and_the_old_tasks_stay:
+        &replacing(r#""desired": 2, "early_success": true, "clean_up_after_ms": 6000000"#), with "--timeout=4s"
+        => (10, "not-proven", "calls the rollout complete, but 2 of other deployments still there", 1);
     nothing_desired: &service(r#""desired": 0"#) => (10, "not-proven", "desired count is 0", 1);
     missing: &service(r#""status": "MISSING""#) => (7, "refused", "does not exist in cluster", 0);
     draining: &service(r#""status": "DRAINING""#) => (7, "refused", "DRAINING", 0);

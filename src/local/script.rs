@@ -60,6 +60,8 @@ pub(crate) struct ServiceScript {
     pub(crate) bake_minutes: Option<u32>,
     /// A deployment counts as completed when its tasks are healthy, while old tasks still run.
     pub(crate) early_success: Option<bool>,
+    /// With `early_success`: so long the old tasks still run after that.
+    pub(crate) clean_up_after_ms: Option<Millis>,
     /// `enabled` or `disabled`: what every container of its task definition says from here on.
     pub(crate) version_consistency: Option<String>,
     pub(crate) minimum_healthy_percent: Option<u32>,

@@ -101,6 +101,7 @@ fn rest(service: &mut Service, now: Millis) {
 /// Takes up a script: its faults from now on, its services at once.
 pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
     let services = script.services.clone();
+    let speed = Millis::from(script.speed.unwrap_or(1).max(1));
     lock(&shared.injected).replace(script);
     let now = clock::now();
     let mut adopted = Vec::new();
@@ -119,7 +120,7 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
                         }
                         let definition = task_definition::find_in(task_definitions, place, &service.task_definition);
                         let containers = definition.map(TaskDefinition::containers).unwrap_or_default();
-                        apply(service, script);
+                        apply(service, script, speed);
                         if let Some(digest) = script.running.as_ref().filter(|_| service.tasks.is_empty()) {
                             adopted.extend(run_from_the_start(service, digest, &containers, place, now));
                         }
@@ -133,7 +134,7 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
     }
 }
 
-fn apply(service: &mut Service, script: &ServiceScript) {
+fn apply(service: &mut Service, script: &ServiceScript, speed: Millis) {
     match script.status.as_deref() {
         Some("DRAINING") => service.status = ServiceStatus::Draining,
         Some("INACTIVE") => service.status = ServiceStatus::Inactive,
@@ -158,6 +159,9 @@ fn apply(service: &mut Service, script: &ServiceScript) {
     configuration.strategy = strategy.unwrap_or(configuration.strategy);
     configuration.bake_minutes = script.bake_minutes.unwrap_or(configuration.bake_minutes);
     configuration.early_success = script.early_success.unwrap_or(configuration.early_success);
+    if let Some(after) = script.clean_up_after_ms {
+        configuration.clean_up_after = after / speed;
+    }
     configuration.minimum_healthy_percent =
         script.minimum_healthy_percent.unwrap_or(configuration.minimum_healthy_percent);
     configuration.maximum_percent = script.maximum_percent.unwrap_or(configuration.maximum_percent);

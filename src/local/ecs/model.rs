@@ -78,6 +78,9 @@ pub(crate) struct Configuration {
     pub(crate) rollback: Rollback,
     #[serde(default)]
     pub(crate) early_success: bool,
+    /// With early success: how long the old tasks stay after it.
+    #[serde(default)]
+    pub(crate) clean_up_after: Millis,
     #[serde(default)]
     pub(crate) strategy: Strategy,
     #[serde(default)]
@@ -328,6 +331,7 @@ impl Default for Configuration {
             breaker: false,
             rollback: Rollback::Off,
             early_success: false,
+            clean_up_after: 0,
             strategy: Strategy::Rolling,
             bake_minutes: 0,
         }
