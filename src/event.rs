@@ -190,6 +190,9 @@ pub(crate) enum Kind {
         exit_code: Exit,
         environment: Option<String>,
         services: Vec<Outcome>,
+        /// Why the run ended before it had verdicts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
 }
 

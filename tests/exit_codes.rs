@@ -154,6 +154,16 @@ fn code_7_without_credentials() {
     project.shipit(&["deploy"]).exits(7).says("credentials").says("hint:");
 }
 
+/// A program that reads the JSON learns of an early end too.
+#[test]
+fn the_last_event_says_why_a_run_ended_early() {
+    let project = Project::sample().file("deploy.yaml", "version: 2\n");
+    let finished = project.shipit(&["deploy", "--output", "json"]).exits(2).finished();
+    assert_eq!(finished["exit_code"], 2);
+    assert!(finished["error"].as_str().expect("why").contains("version"), "{finished}");
+    assert_eq!(finished["services"], serde_json::json!([]));
+}
+
 #[test]
 fn code_8_a_crash_loop_is_told_at_once_and_latest_goes_back() {
     let script = r#"{"services": {"dev/api": {"breaker": {"enable": false}, "deployments": [

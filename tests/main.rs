@@ -12,6 +12,9 @@ mod support;
 /// From a branch to its environment, and past the gates.
 mod branches;
 
+/// Every ending that a rollout can have.
+mod endings;
+
 /// Every exit code of the contract, with what it prints.
 mod exit_codes;
 

@@ -1,6 +1,6 @@
 //! What an AWS call's failure means for the person in front of the screen.
 
-use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ecs::error::{ConnectorError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -77,10 +77,20 @@ pub(super) fn is_ambiguous<E>(error: &SdkError<E>) -> bool {
     let status = error.raw_response().map(|response| response.status().as_u16());
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_timeout() || failure.is_io(),
+        SdkError::DispatchFailure(failure) => {
+            failure.is_timeout() || failure.is_io() || failure.as_connector_error().is_some_and(broke_on_the_way)
+        }
         SdkError::ServiceError(_) => status.is_some_and(|status| status >= 500),
         _ => false,
     }
+}
+
+/// A connection that closes in place of an answer: the SDK knows it neither as a time-out nor as I/O. One that could
+/// not be made, and a failure on the way to credentials, are none: then nothing was sent.
+fn broke_on_the_way(error: &ConnectorError) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>());
+    cause.is_some_and(|cause| !cause.is_connect())
 }
 
 fn words<E>(error: &SdkError<E>) -> String

@@ -35,8 +35,7 @@ pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
             .hint("what was under way may be half done: look at the service before you rely on it")),
     };
-    let receipt = args.receipt.as_deref().map(|path| (path, noted));
-    finish(reporter, ended, receipt).await
+    finish(reporter, ended, noted, args.receipt.as_deref()).await
 }
 
 struct Run<'a> {

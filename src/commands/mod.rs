@@ -18,7 +18,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::cli::{Cli, Command};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Kind;
 use crate::exit::Exit;
 use crate::receipt::{self, Receipt};
@@ -55,14 +55,17 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
 async fn finish(
     reporter: Reporting,
     ended: Result<(String, Vec<Outcome>)>,
-    receipt: Option<(&Path, RefCell<Noted>)>,
+    noted: RefCell<Noted>,
+    path: Option<&Path>,
 ) -> Result<Exit> {
-    let (mut exit_code, environment, services) = match &ended {
-        Ok((environment, outcomes)) => (worst(outcomes), Some(environment.clone()), outcomes.clone()),
-        Err(error) => (error.exit(), None, Vec::new()),
+    let Noted { mut receipt, secrets } = noted.into_inner();
+    let (mut exit_code, services) = match &ended {
+        Ok((_, outcomes)) => (worst(outcomes), outcomes.clone()),
+        Err(error) => (error.exit(), Vec::new()),
     };
-    if let Some((path, noted)) = receipt {
-        let Noted { mut receipt, secrets } = noted.into_inner();
+    let environment = ended.as_ref().ok().map(|(name, _)| name.clone()).or_else(|| receipt.environment.clone());
+    let error = ended.as_ref().err().map(Error::line);
+    if let Some(path) = path {
         let told = ended.as_ref().map(|(_, outcomes)| outcomes.as_slice());
         receipt.end(Timestamp::now(), exit_code, told);
         if let Err(error) = receipt::write(&receipt, path, &Redactor::new(secrets.values())) {
@@ -70,7 +73,7 @@ async fn finish(
             exit_code = if exit_code == Exit::Success { Exit::Fault } else { exit_code };
         }
     }
-    reporter.finish(Kind::Finished { exit_code, environment, services }).await;
+    reporter.finish(Kind::Finished { exit_code, environment, services, error }).await;
     ended.map(|_| exit_code)
 }
 

@@ -32,8 +32,7 @@ pub(super) async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
             .hint("what was under way may be half done: look at the service, shipit status")),
     };
-    let receipt = args.receipt.as_deref().map(|path| (path, noted));
-    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), receipt).await
+    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), noted, args.receipt.as_deref()).await
 }
 
 struct Run<'a> {

@@ -32,7 +32,14 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> Result<Exit> {
         Err(error) => error.exit(),
     };
     let environment = Some(args.env);
-    reporter.finish(Kind::Finished { exit_code, environment, services: Vec::new() }).await;
+    reporter
+        .finish(Kind::Finished {
+            exit_code,
+            environment,
+            services: Vec::new(),
+            error: ended.as_ref().err().map(Error::line),
+        })
+        .await;
     ended
 }
 

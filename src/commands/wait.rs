@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
-use super::{Context, finish};
+use super::{Context, Noted, finish};
 use crate::aws::identity::identity;
 use crate::aws::{Clients, Settings};
 use crate::cli::WaitArgs;
@@ -25,7 +25,7 @@ pub(super) async fn run(args: WaitArgs, context: &Context) -> Result<Exit> {
         ended = to_the_end(&args, context, reporter.events(), &cancel) => ended,
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")),
     };
-    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), None).await
+    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), Noted::begin("wait"), None).await
 }
 
 async fn to_the_end(

@@ -120,7 +120,7 @@ mod tests {
 
     fn manifest(text: &str) -> Manifest {
         let mut manifest = from_text(text).unwrap_or_else(|faults| panic!("{faults:?}"));
-        manifest.root = PathBuf::from("/work/shop");
+        manifest.root = PathBuf::from("/home/dev/shop");
         manifest
     }
 
@@ -168,15 +168,15 @@ mod tests {
     #[test]
     fn the_example_leaves_nothing_open() {
         let specification = resolve(&example(), "dev", &COMPLETE).unwrap();
-        assert_eq!((specification.project.as_str(), &*specification.root), ("storefront", Path::new("/work/shop")));
+        assert_eq!((specification.project.as_str(), &*specification.root), ("storefront", Path::new("/home/dev/shop")));
         let environment = &specification.environment;
         assert_eq!((environment.branch.as_str(), environment.approval), ("develop", false));
         assert_eq!(environment.region.as_deref(), Some("ap-south-1"));
         assert_eq!(environment.account.as_deref(), Some("123456789012"));
         assert_eq!((environment.role.as_deref(), environment.restore_latest), (None, true));
         let api = &specification.services[0];
-        assert_eq!(api.context, Path::new("/work/shop"));
-        assert_eq!(api.dockerfile, Path::new("/work/shop/Dockerfile"));
+        assert_eq!(api.context, Path::new("/home/dev/shop"));
+        assert_eq!(api.dockerfile, Path::new("/home/dev/shop/Dockerfile"));
         assert_eq!((api.target.as_deref(), api.platform), (Some("runtime"), Platform::LinuxAmd64));
         assert_eq!((api.repository.as_str(), api.cluster.as_str()), ("api-dev", "dev"));
         assert_eq!((api.service.as_str(), api.container.as_deref()), ("api", Some("api")));
@@ -211,8 +211,8 @@ mod tests {
         let prod = api(&manifest, "prod", &[("B", "bare")]);
         assert_eq!(exposed(&prod.build_args), [("X", "base"), ("Y", "own"), ("Z", "bare")]);
         assert_eq!((prod.secrets, prod.build_secrets.len()), (vec!["B".to_owned()], 0));
-        assert_eq!((prod.platform, &*prod.context), (Platform::LinuxArm64, Path::new("/work/shop/sub/dir")));
-        assert_eq!(prod.dockerfile, Path::new("/work/shop/sub/dir/Dockerfile"));
+        assert_eq!((prod.platform, &*prod.context), (Platform::LinuxArm64, Path::new("/home/dev/shop/sub/dir")));
+        assert_eq!(prod.dockerfile, Path::new("/home/dev/shop/sub/dir/Dockerfile"));
     }
 
     #[test]

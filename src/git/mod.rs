@@ -275,12 +275,12 @@ mod tests {
     /// Only root could make a repository of somebody else's, so git's words are given here.
     #[test]
     fn a_repository_of_somebody_else_is_explained() {
-        let words = "fatal: detected dubious ownership in repository at '/work/shop'\nTo add an exception for this \
-                     directory, call:\n\n\tgit config --global --add safe.directory /work/shop\n";
+        let words = "fatal: detected dubious ownership in repository at '/home/dev/shop'\nTo add an exception for this \
+                     directory, call:\n\n\tgit config --global --add safe.directory /home/dev/shop\n";
         let answer = Answer { success: false, output: String::new(), error: words.to_owned() };
-        let error = unreadable(Path::new("/work/shop/api"), answer);
-        assert_eq!(error.message(), "git does not trust the repository /work/shop");
-        assert!(error.hints()[0].ends_with("`git config --global --add safe.directory /work/shop`"));
+        let error = unreadable(Path::new("/home/dev/shop/api"), answer);
+        assert_eq!(error.message(), "git does not trust the repository /home/dev/shop");
+        assert!(error.hints()[0].ends_with("`git config --global --add safe.directory /home/dev/shop`"));
     }
 
     #[tokio::test]

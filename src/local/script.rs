@@ -35,6 +35,8 @@ pub(crate) struct InjectedFault {
     pub(crate) message: Option<String>,
     /// The connection is closed without an answer.
     pub(crate) drop: bool,
+    /// ECS and ECR only: the call does what it is for, and only then the connection closes or the error is answered.
+    pub(crate) after_effect: bool,
     /// The answer comes late; on its own it is a proper answer.
     pub(crate) delay_ms: u64,
     /// `DescribeServices` only: the answer is the one from before the last `UpdateService`.
@@ -52,8 +54,16 @@ pub(crate) struct ServiceScript {
     pub(crate) controller: Option<String>,
     pub(crate) desired: Option<u32>,
     pub(crate) breaker: Option<BreakerScript>,
+    /// `ROLLING`, `BLUE_GREEN`, `LINEAR` or `CANARY`.
+    pub(crate) strategy: Option<String>,
+    /// The bake time that its configuration shows. How long a deployment bakes is what its stages say.
+    pub(crate) bake_minutes: Option<u32>,
     /// A deployment counts as completed when its tasks are healthy, while old tasks still run.
     pub(crate) early_success: Option<bool>,
+    /// With `early_success`: so long the old tasks still run after that.
+    pub(crate) clean_up_after_ms: Option<Millis>,
+    /// `enabled` or `disabled`: what every container of its task definition says from here on.
+    pub(crate) version_consistency: Option<String>,
     pub(crate) minimum_healthy_percent: Option<u32>,
     pub(crate) maximum_percent: Option<u32>,
     /// The deployments made by `UpdateService`, in order; the last one is also that of all later ones.
@@ -81,6 +91,32 @@ pub(crate) struct DeploymentScript {
     pub(crate) digest: Option<String>,
     /// Somebody else forces a new deployment this long after this one began.
     pub(crate) superseded_after_ms: Option<Millis>,
+    /// What it goes through between SCALE_UP and CLEAN_UP, unless the strategy is a rolling one.
+    pub(crate) stages: Vec<StageScript>,
+}
+
+/// A lifecycle stage of a blue/green, linear or canary deployment.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StageScript {
+    /// As ECS names it: `TEST_TRAFFIC_SHIFT`, `PRODUCTION_TRAFFIC_SHIFT`, `BAKE_TIME`…
+    pub(crate) name: String,
+    pub(crate) lasts_ms: u64,
+    pub(crate) pause: Option<PauseScript>,
+    /// It ends here, and ECS goes back, for this reason.
+    pub(crate) fails: Option<String>,
+    /// It ends here, and nothing takes its place, for this reason.
+    pub(crate) stopped: Option<String>,
+}
+
+/// A hook that waits for `ContinueServiceDeployment`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PauseScript {
+    pub(crate) hook: String,
+    pub(crate) timeout_ms: u64,
+    /// When nobody answers it goes on; otherwise it goes back, which is ECS's default.
+    pub(crate) then_continue: bool,
 }
 
 /// How one task lives. Without any member: it is up at once, stays healthy, and ends when told to.

@@ -1,14 +1,16 @@
 //! What exists from the start: the repositories, clusters and services that deploy.yaml names, and what a script says
 //! about them. Anything that exists already is left as it is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::clock::{self, Millis};
 use super::ecs::model::{
     Configuration, Container, Controller, Ending, Health, Rollback, Rollout, Service, ServiceStatus, Task, TaskStatus,
 };
+use super::ecs::stages::Strategy;
 use super::ecs::task_definition::ContainerDefinition;
 use super::ecs::{self, task_definition};
 use super::ids;
@@ -99,6 +101,7 @@ fn rest(service: &mut Service, now: Millis) {
 /// Takes up a script: its faults from now on, its services at once.
 pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
     let services = script.services.clone();
+    let speed = Millis::from(script.speed.unwrap_or(1).max(1));
     lock(&shared.injected).replace(script);
     let now = clock::now();
     let mut adopted = Vec::new();
@@ -112,9 +115,12 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
                 });
                 for service in cluster.services.values_mut() {
                     if let Some(script) = services.get(&format!("{name}/{}", service.name)) {
+                        if let Some(word) = &script.version_consistency {
+                            set_version_consistency(task_definitions, &service.task_definition, word);
+                        }
                         let definition = task_definition::find_in(task_definitions, place, &service.task_definition);
                         let containers = definition.map(TaskDefinition::containers).unwrap_or_default();
-                        apply(service, script);
+                        apply(service, script, speed);
                         if let Some(digest) = script.running.as_ref().filter(|_| service.tasks.is_empty()) {
                             adopted.extend(run_from_the_start(service, digest, &containers, place, now));
                         }
@@ -128,7 +134,7 @@ pub(crate) fn apply_script(shared: &Arc<Shared>, script: Script) {
     }
 }
 
-fn apply(service: &mut Service, script: &ServiceScript) {
+fn apply(service: &mut Service, script: &ServiceScript, speed: Millis) {
     match script.status.as_deref() {
         Some("DRAINING") => service.status = ServiceStatus::Draining,
         Some("INACTIVE") => service.status = ServiceStatus::Inactive,
@@ -149,11 +155,25 @@ fn apply(service: &mut Service, script: &ServiceScript) {
             (true, true) => Rollback::NewId,
         };
     }
+    let strategy = script.strategy.as_deref().and_then(Strategy::named);
+    configuration.strategy = strategy.unwrap_or(configuration.strategy);
+    configuration.bake_minutes = script.bake_minutes.unwrap_or(configuration.bake_minutes);
     configuration.early_success = script.early_success.unwrap_or(configuration.early_success);
+    if let Some(after) = script.clean_up_after_ms {
+        configuration.clean_up_after = after / speed;
+    }
     configuration.minimum_healthy_percent =
         script.minimum_healthy_percent.unwrap_or(configuration.minimum_healthy_percent);
     configuration.maximum_percent = script.maximum_percent.unwrap_or(configuration.maximum_percent);
     service.desired = script.desired.unwrap_or(service.desired);
+}
+
+fn set_version_consistency(definitions: &mut BTreeMap<String, Vec<TaskDefinition>>, arn: &str, word: &str) {
+    let Some(definition) = definitions.values_mut().flatten().find(|known| known.arn == arn) else { return };
+    let containers = definition.document.get_mut("containerDefinitions").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        container["versionConsistency"] = json!(word);
+    }
 }
 
 /// Tasks that ran before anybody looked.

@@ -89,8 +89,12 @@ mod tests {
     fn the_last_line_has_the_shape_of_the_contract() {
         let mut outcome = script::deployed("api");
         outcome.url = None;
-        let kind =
-            Kind::Finished { exit_code: Exit::Success, environment: Some("dev".to_owned()), services: vec![outcome] };
+        let kind = Kind::Finished {
+            exit_code: Exit::Success,
+            environment: Some("dev".to_owned()),
+            services: vec![outcome],
+            error: None,
+        };
         assert_eq!(
             printed(&script::at(12.3, None, kind)),
             concat!(

@@ -83,7 +83,7 @@ impl Plain {
                 let tone = if outcome.verdict.is_good() { Tone::Good } else { Tone::Bad };
                 self.say(event, &service, Line::new().toned(tone, outcome.verdict.as_str()));
             }
-            Kind::Finished { exit_code, environment, services } => {
+            Kind::Finished { exit_code, environment, services, .. } => {
                 summary::print(&self.out, &self.run, event.at, *exit_code, environment.as_deref(), services);
             }
             // The push is summed up when it ends.

@@ -113,7 +113,8 @@ impl Script {
         self.now += after;
         let exit_code = outcome.exit_code;
         self.events.push(at(self.now, Some(self.service), Kind::ServiceFinished { outcome: outcome.clone() }));
-        let kind = Kind::Finished { exit_code, environment: Some("dev".to_owned()), services: vec![outcome] };
+        let kind =
+            Kind::Finished { exit_code, environment: Some("dev".to_owned()), services: vec![outcome], error: None };
         self.events.push(at(self.now, None, kind));
         self.events
     }
@@ -231,8 +232,12 @@ pub(super) fn crash_loop() -> Vec<Event> {
     events.push(at(end, Some("worker"), Kind::ServiceFinished { outcome: worker.clone() }));
     events.push(at(end, Some("api"), Kind::ServiceFinished { outcome: api.clone() }));
     events.sort_by_key(|event| event.at);
-    let kind =
-        Kind::Finished { exit_code: Exit::Rollout, environment: Some("dev".to_owned()), services: vec![api, worker] };
+    let kind = Kind::Finished {
+        exit_code: Exit::Rollout,
+        environment: Some("dev".to_owned()),
+        services: vec![api, worker],
+        error: None,
+    };
     events.push(at(end, None, kind));
     events
 }

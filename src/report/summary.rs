@@ -167,7 +167,7 @@ mod tests {
         let mut run = Run::default();
         for event in events {
             run.apply(event);
-            if let Kind::Finished { exit_code, environment, services } = &event.kind {
+            if let Kind::Finished { exit_code, environment, services, .. } = &event.kind {
                 print(&out, &run, event.at, *exit_code, environment.as_deref(), services);
             }
         }

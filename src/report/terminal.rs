@@ -111,7 +111,7 @@ impl Terminal {
                 };
                 self.stay(&self.mark(tone, sign, &service).toned(tone, outcome.verdict.as_str()));
             }
-            Kind::Finished { exit_code, environment, services } => {
+            Kind::Finished { exit_code, environment, services, .. } => {
                 self.clear();
                 summary::print(&self.out, &self.run, event.at, *exit_code, environment.as_deref(), services);
             }

@@ -84,8 +84,14 @@ impl StandIn {
     /// Waits until the action was called.
     #[track_caller]
     pub(crate) fn wait_for(&self, action: &str) {
+        self.wait_for_more(action, 0);
+    }
+
+    /// Waits until the action was called more often than that.
+    #[track_caller]
+    pub(crate) fn wait_for_more(&self, action: &str, than: usize) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while self.calls(action).is_empty() {
+        while self.calls(action).len() <= than {
             assert!(Instant::now() < deadline, "{action} was not called");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -134,6 +140,61 @@ impl StandIn {
     /// Replaces the script.
     pub(crate) fn follow(&self, script: &str) {
         self.http("POST /_stand-in/script", &[], script);
+    }
+
+    /// How many deployments ECS has a record of.
+    pub(crate) fn deployments_made(&self, cluster: &str, service: &str) -> usize {
+        self.records(cluster, service).len()
+    }
+
+    fn records(&self, cluster: &str, service: &str) -> Vec<serde_json::Value> {
+        let target = "AmazonEC2ContainerServiceV20141113.ListServiceDeployments";
+        let answer = self.aws("ecs", target, &serde_json::json!({"cluster": cluster, "service": service}));
+        answer["serviceDeployments"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
+    }
+
+    /// Waits until the newest deployment waits at a hook, and answers it.
+    #[track_caller]
+    pub(crate) fn answer_hook(&self, cluster: &str, service: &str, action: &str) {
+        let target = |operation: &str| format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        let arn = self.records(cluster, service)[0]["serviceDeploymentArn"].clone();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let question = serde_json::json!({"serviceDeploymentArns": [arn]});
+            let answer = self.aws("ecs", &target("DescribeServiceDeployments"), &question);
+            let hook = answer["serviceDeployments"][0]["lifecycleHookDetails"][0]["hookId"].clone();
+            if hook.is_string() {
+                let input = serde_json::json!({"serviceDeploymentArn": arn, "hookId": hook, "action": action});
+                self.aws("ecs", &target("ContinueServiceDeployment"), &input);
+                return;
+            }
+            assert!(Instant::now() < deadline, "it waits at no hook: {answer}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Puts a tag on an image, as somebody else would.
+    pub(crate) fn tag(&self, repository: &str, digest: &str, tag: &str) {
+        let question = serde_json::json!({"repositoryName": repository, "imageIds": [{"imageDigest": digest}]});
+        let found = self.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.BatchGetImage", &question);
+        let manifest = &found["images"][0]["imageManifest"];
+        let input = serde_json::json!({"repositoryName": repository, "imageManifest": manifest, "imageTag": tag});
+        self.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.PutImage", &input);
+    }
+
+    /// Pushes an index of that one amd64 image under a tag, as buildx does. Returns the index's digest.
+    pub(crate) fn push_index_of(&self, repository: &str, digest: &str, tag: &str) -> String {
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type, "manifests": [{
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "digest": digest, "size": 527,
+            "platform": {"architecture": "amd64", "os": "linux"},
+        }]});
+        let input = serde_json::json!({
+            "repositoryName": repository, "imageTag": tag, "imageManifest": index.to_string(),
+            "imageManifestMediaType": media_type,
+        });
+        let answer = self.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.PutImage", &input);
+        answer["image"]["imageId"]["imageDigest"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
     fn aws(&self, service: &str, target: &str, input: &serde_json::Value) -> serde_json::Value {

@@ -20,7 +20,10 @@ pub(super) fn explain(
     engine: &EngineFacts,
 ) -> Error {
     let message = plain(&message.replace('\n', " "));
-    let hint = hint(&message, step.as_ref(), request, engine);
+    let ran = step.as_ref().is_some_and(|step| step.error.contains("exit code: "));
+    let usual =
+        ran.then(|| "nothing was pushed: mend that step and run it again; -v shows all that it wrote".to_owned());
+    let hint = hint(&message, step.as_ref(), request, engine).or(usual);
     let error = match step {
         Some(step) => {
             let what = match capture(r"exit code: (\d+)", &step.error) {
@@ -204,7 +207,7 @@ mod tests {
         });
         assert_eq!(error.message(), "the build failed at `[2/2] RUN make` with exit code 2");
         assert_eq!(error.shown_excerpt(), ["make: no rule"]);
-        assert!(error.causes().is_empty() && error.hints().is_empty(), "{error:?}");
+        assert!(error.causes().is_empty() && error.hints()[0].starts_with("nothing was pushed"), "{error:?}");
     }
 
     #[test]

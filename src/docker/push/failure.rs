@@ -20,6 +20,22 @@ pub(super) fn explain(reference: &str, message: &str) -> Error {
     }
 }
 
+/// Whether the same push may well work in a moment: the registry is throttling or failed by its own fault.
+pub(super) fn may_pass(message: &str) -> bool {
+    [
+        "toomanyrequests",
+        "Too Many Requests",
+        "Rate exceeded",
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+        "504 Gateway Timeout",
+        "connection reset by peer",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
+}
+
 fn hint(reference: &str, message: &str) -> Option<String> {
     let said = |text: &str| message.contains(text);
     if let Some(hint) = plugin_hint(message) {
@@ -73,8 +89,22 @@ fn is_loopback(reference: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::explain;
+    use super::{explain, may_pass};
     use crate::exit::Exit;
+
+    #[test]
+    fn only_what_passes_by_itself_is_pushed_again() {
+        for (message, expected) in [
+            ("toomanyrequests: Rate exceeded", true),
+            ("received unexpected HTTP status: 503 Service Unavailable", true),
+            ("write: connection reset by peer", true),
+            ("denied: User: x is not authorized to perform: ecr:PutImage on resource: r", false),
+            ("name unknown: The repository with name 'r' does not exist", false),
+            ("tag invalid: it is immutable", false),
+        ] {
+            assert_eq!(may_pass(message), expected, "{message}");
+        }
+    }
 
     #[test]
     fn the_usual_refusals_have_a_hint() {

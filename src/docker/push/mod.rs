@@ -27,6 +27,10 @@ const LONGEST_LINE: usize = 1 << 20;
 /// How long an engine may try to log in to a registry on loopback. One that knows it answers at once.
 const REACH: Duration = Duration::from_secs(3);
 
+/// The engine tries the upload of a layer again, but not that of a manifest, and nothing that was throttled. What a
+/// registry has already it is not sent twice.
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+
 /// What the registry has now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pushed {
@@ -47,11 +51,26 @@ impl Engine {
         let (repository, tag) = split_tag(reference);
         let path = format!("/images/{}/push", path_element(repository));
         let query = Query::default().with("tag", tag).into_string();
-        let request =
-            self.client.request(Method::POST, &path, &query).header("X-Registry-Auth", auth.header()).body(empty());
+        let once = async || {
+            let request =
+                self.client.request(Method::POST, &path, &query).header("X-Registry-Auth", auth.header()).body(empty());
+            let response =
+                self.client.ask(request).await.map_err(|error| (failure::refused(reference, error), false))?;
+            let followed = follow_answer(response.into_body(), events).await;
+            followed.map_err(|message| (failure::explain(reference, &message), failure::may_pass(&message)))
+        };
         let push = async {
-            let response = self.client.ask(request).await.map_err(|error| failure::refused(reference, error))?;
-            follow_answer(response.into_body(), events).await.map_err(|message| failure::explain(reference, &message))
+            let mut pauses = AGAIN_AFTER.into_iter();
+            loop {
+                match (once().await, pauses.next()) {
+                    (Ok(pushed), _) => return Ok(pushed),
+                    (Err((error, true)), Some(pause)) => {
+                        events.warn(format!("{}; pushing again", error.line()), None);
+                        tokio::time::sleep(pause).await;
+                    }
+                    (Err((error, _)), _) => return Err(error),
+                }
+            }
         };
         tokio::select! {
             biased;

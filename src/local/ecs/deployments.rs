@@ -57,6 +57,8 @@ pub(crate) fn begin(service: &mut Service, task_definition: &str, now: Millis) -
         rollback: None,
         failures: 0,
         threshold: Configuration::threshold(service.desired),
+        stage: None,
+        pause: None,
     });
     task_definition.clone_into(&mut service.task_definition);
     id

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::model::{Configuration, Container, Deployment, OneOff, Rollback, Service, Task, TaskStatus};
+use super::stages::Strategy;
 use super::task_definition::tags_shown;
 use crate::local::clock::{self, Millis};
 use crate::local::place::Place;
@@ -74,9 +75,14 @@ pub(crate) fn configuration(configuration: &Configuration) -> Value {
         "deploymentCircuitBreaker": {"enable": configuration.breaker, "rollback": configuration.rollback != Rollback::Off},
         "maximumPercent": configuration.maximum_percent,
         "minimumHealthyPercent": configuration.minimum_healthy_percent,
-        "strategy": "ROLLING",
-        "bakeTimeInMinutes": 0,
+        "strategy": configuration.strategy.as_str(),
+        "bakeTimeInMinutes": configuration.bake_minutes,
     });
+    match configuration.strategy {
+        Strategy::Rolling | Strategy::BlueGreen => {}
+        Strategy::Linear => shown["linearConfiguration"] = json!({"stepPercent": 50.0, "stepBakeTimeInMinutes": 1}),
+        Strategy::Canary => shown["canaryConfiguration"] = json!({"canaryPercent": 10.0, "canaryBakeTimeInMinutes": 1}),
+    }
     if configuration.early_success {
         shown["earlySuccessCriteria"] = json!({"enable": true, "sourceServiceRevisionCleanup": "DEFERRED"});
     }

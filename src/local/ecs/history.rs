@@ -168,6 +168,12 @@ fn whole(record: &ServiceDeployment, service: &Service, place: &Place) -> Value 
     shown["targetServiceRevision"] = summary(&record.target_revision, service.desired);
     let sources: Vec<Value> = record.source_revision.iter().map(|arn| summary(arn, 0)).collect();
     shown["sourceServiceRevisions"] = json!(sources);
+    if let Some(stage) = &record.stage {
+        shown["lifecycleStage"] = json!(stage);
+    }
+    if let Some(pause) = &record.pause {
+        shown["lifecycleHookDetails"] = json!([pause.shown()]);
+    }
     if let Some((reason, revision)) = &record.rollback {
         shown["rollback"] = json!({
             "reason": reason, "startedAt": clock::seconds(record.updated_at), "serviceRevisionArn": revision,

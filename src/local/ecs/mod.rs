@@ -12,6 +12,7 @@ pub(crate) mod scheduler;
 mod scheduler_tests;
 mod services;
 pub(crate) mod sightings;
+pub(crate) mod stages;
 mod tags;
 pub(crate) mod task_definition;
 mod task_definitions;
@@ -54,6 +55,7 @@ pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) ->
         "DescribeServiceDeployments" => history::describe(context, input),
         "DescribeServiceRevisions" => history::revisions(context, input),
         "StopServiceDeployment" => history::stop(context, input),
+        "ContinueServiceDeployment" => stages::answer(context, input),
         "ListTagsForResource" => tags::list(context, input),
         "TagResource" => tags::add(context, input),
         "UntagResource" => tags::remove(context, input),

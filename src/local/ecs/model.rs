@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::stages::{Pause, Strategy};
 use crate::local::clock::Millis;
 use crate::local::ids;
 use crate::local::state::Tags;
@@ -98,6 +99,13 @@ pub(crate) struct Configuration {
     pub(crate) rollback: Rollback,
     #[serde(default)]
     pub(crate) early_success: bool,
+    /// With early success: how long the old tasks stay after it.
+    #[serde(default)]
+    pub(crate) clean_up_after: Millis,
+    #[serde(default)]
+    pub(crate) strategy: Strategy,
+    #[serde(default)]
+    pub(crate) bake_minutes: u32,
 }
 
 /// What the circuit breaker does once it has tripped.
@@ -245,6 +253,11 @@ pub(crate) struct ServiceDeployment {
     pub(crate) rollback: Option<(String, String)>,
     pub(crate) failures: u32,
     pub(crate) threshold: u32,
+    /// Of a blue/green, linear or canary one: the lifecycle stage, and the hook that it waits at.
+    #[serde(default)]
+    pub(crate) stage: Option<String>,
+    #[serde(default)]
+    pub(crate) pause: Option<Pause>,
 }
 
 /// The `status` of a service deployment.
@@ -339,6 +352,9 @@ impl Default for Configuration {
             breaker: false,
             rollback: Rollback::Off,
             early_success: false,
+            clean_up_after: 0,
+            strategy: Strategy::Rolling,
+            bake_minutes: 0,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::deployments;
 use super::images::{Catalog, Resolved};
-use super::model::{Container, Health, Rollout, Service, ServiceStatus, Task, TaskStatus};
+use super::model::{Configuration, Container, Deployment, Health, Rollout, Service, ServiceStatus, Task, TaskStatus};
+use super::stages;
 use super::task_definition::{self, ContainerDefinition};
 use crate::local::clock::Millis;
 use crate::local::ids;
@@ -63,7 +64,7 @@ pub(crate) fn advance(service: &mut Service, catalog: Catalog<'_>, now: Millis, 
 }
 
 fn trip_breaker(service: &mut Service, now: Millis) {
-    let threshold = super::model::Configuration::threshold(service.desired);
+    let threshold = Configuration::threshold(service.desired);
     let tripped = service.configuration.breaker
         && service
             .primary()
@@ -243,6 +244,7 @@ fn settle_revision(service: &mut Service, deployment: &str, task: &Task) {
 fn stop_surplus(service: &mut Service, catalog: Catalog<'_>, now: Millis, orders: &mut Vec<Order>) {
     let desired = if service.status == ServiceStatus::Active { service.desired } else { 0 };
     let floor = (desired * service.configuration.minimum_healthy_percent).div_ceil(100) as usize;
+    let holding = stages::hold(service) || defers_clean_up(service, now);
     let primary = service.primary().map(|primary| primary.id.clone()).unwrap_or_default();
     let mut healthy = service.tasks.iter().filter(|task| task.wanted && task.exists() && task.ready).count();
     let mut of_primary = service.tasks_of(&primary).filter(|task| task.wanted && task.exists()).count();
@@ -256,7 +258,7 @@ fn stop_surplus(service: &mut Service, catalog: Catalog<'_>, now: Millis, orders
     candidates.sort_by_key(|(ready, ..)| *ready);
     for (ready, task, deployment) in candidates {
         let is_old = deployment != primary;
-        let surplus = is_old || of_primary > desired as usize;
+        let surplus = (is_old && !holding) || of_primary > desired as usize;
         if !surplus || (ready && healthy <= floor) {
             continue;
         }
@@ -267,6 +269,17 @@ fn stop_surplus(service: &mut Service, catalog: Catalog<'_>, now: Millis, orders
         service.say(now, &format!("has stopped 1 {what} tasks: (task {task})."));
         orders.extend(stop(service, catalog, &task, "ServiceSchedulerInitiated", &reason, now));
     }
+}
+
+/// With early success and deferred clean-up the old tasks outlive the deployment's completion.
+fn defers_clean_up(service: &Service, now: Millis) -> bool {
+    let Configuration { early_success, clean_up_after, .. } = service.configuration;
+    let stays = |primary: &Deployment| match primary.rollout {
+        Rollout::InProgress => true,
+        Rollout::Completed => now < primary.updated_at + clean_up_after,
+        Rollout::Failed => false,
+    };
+    early_success && clean_up_after > 0 && service.primary().is_some_and(stays)
 }
 
 /// Wants a task gone.
@@ -319,6 +332,9 @@ fn forget(service: &mut Service, now: Millis, pace: Pace) {
 
 fn complete(service: &mut Service, now: Millis) {
     let Some(primary) = service.primary().filter(|primary| primary.rollout == Rollout::InProgress) else { return };
+    if stages::hold(service) {
+        return;
+    }
     let ready = service.tasks_of(&primary.id).filter(|task| task.wanted && task.exists() && task.ready).count();
     let alone = service.deployments.len() == 1 && !service.tasks.iter().any(|task| task.exists() && !task.wanted);
     if ready >= service.desired as usize && (alone || service.configuration.early_success) {

@@ -7,6 +7,7 @@ mod image;
 mod log;
 mod probe;
 mod scripted;
+mod staged;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

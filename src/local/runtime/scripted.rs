@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Stopper, log};
+use super::{Stopper, log, staged};
 use crate::local::clock;
 use crate::local::ecs::scheduler::StartOrder;
 use crate::local::ecs::sightings::{End, Seen, Up};
@@ -18,6 +18,9 @@ pub(super) async fn run(shared: &Arc<Shared>, order: &StartOrder, stopper: &Stop
         && let Some(after) = deployment.superseded_after_ms
     {
         supersede(shared, order, after);
+    }
+    if order.number == 0 && !order.one_off {
+        staged::begin(shared, order, deployment.stages.clone());
     }
     let script = if order.one_off { one_off(shared, order) } else { deployment.task(order.number) };
     if wait(shared, script.pending_ms, stopper).await {

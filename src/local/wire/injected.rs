@@ -24,6 +24,8 @@ pub(crate) struct Hit {
     /// Close the connection without a word.
     pub(crate) drop: bool,
     pub(crate) fault: Option<Fault>,
+    /// `drop` and `fault` befall the answer, and not the call: that one takes effect.
+    pub(crate) after_effect: bool,
     /// Answer as if the last change had not come through yet.
     pub(crate) stale: bool,
 }
@@ -66,6 +68,7 @@ impl Injected {
                 delay: Duration::from_millis(fault.delay_ms),
                 drop: fault.drop,
                 fault: answer,
+                after_effect: fault.after_effect,
                 stale: fault.stale,
             };
         }

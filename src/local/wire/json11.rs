@@ -26,7 +26,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
     let who = caller.as_ref().map(|caller| caller.arn.clone()).unwrap_or_default();
     let hit = lock(&shared.injected).hit(&action, &who);
     tokio::time::sleep(hit.delay).await;
-    if hit.drop {
+    if hit.drop && !hit.after_effect {
         record(shared, &action, 0, Value::Null);
         return Err(Dropped);
     }
@@ -37,10 +37,16 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
         Err(fault) => Err(fault),
     };
     let noted = input.as_ref().map(summary).unwrap_or_default();
-    let answered = match (caller, hit.fault, input) {
+    let (before, after) = if hit.after_effect { (None, hit.fault) } else { (hit.fault, None) };
+    let answered = match (caller, before, input) {
         (Err(fault), ..) | (_, Some(fault), _) | (_, _, Err(fault)) => Err(fault),
         (Ok(caller), None, Ok(input)) => dispatch(shared, service, &operation, caller, &input).await,
     };
+    if hit.drop {
+        record(shared, &action, 0, noted);
+        return Err(Dropped);
+    }
+    let answered = answered.and_then(|answer| after.map_or(Ok(answer), Err));
     let answered = answered.map(|mut answer| {
         if hit.stale {
             lock(&shared.injected).make_stale(&mut answer);

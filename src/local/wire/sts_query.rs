@@ -26,7 +26,8 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
     tokio::time::sleep(hit.delay).await;
     let answered = match hit.fault {
         _ if hit.drop => return Err(Dropped),
-        Some(fault) => Err(Fault { status: 403, ..fault }),
+        Some(fault) if fault.status < 500 => Err(Fault { status: 403, ..fault }),
+        Some(fault) => Err(fault),
         None => call(shared, &operation, &form, &parts.headers),
     };
     let noted: Value = form.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
