@@ -9,7 +9,7 @@ use crate::config::specification::{self, Environment};
 use crate::exit::Exit;
 use crate::observe::{ObservedService, Release};
 use crate::plan::Finding;
-use crate::revision::Revision;
+use crate::revision::{Revision, short};
 use crate::rollout::failure::Failure;
 
 /// Uncommitted changes may go to an environment that nobody guards; never past an approval or an `after`.
@@ -45,7 +45,7 @@ pub(crate) fn after(environment: &str, releases: &[Release], revision: &Revision
         let what = match &release.revision {
             Some(running) if *running == revision.full() && release.settled => return None,
             Some(running) if *running == revision.full() => "its rollout there is not complete".to_owned(),
-            Some(running) => format!("{} runs there", &running[..running.len().min(12)]),
+            Some(running) => format!("{} runs there", short(running)),
             None => "what runs there is no deploy of shipit's, or not the recorded one".to_owned(),
         };
         let mut finding = Finding::new(
@@ -136,7 +136,7 @@ pub(crate) fn held(service: &str, recorded: Option<&BTreeMap<String, String>>, r
     // Where the full hash was not known, its 12 digits were recorded.
     let same = revision.full() == *held || revision.short() == *held;
     if !same {
-        let short = &held[..held.char_indices().nth(12).map_or(held.len(), |(at, _)| at)];
+        let short = short(held);
         return Some(Hold::Other(format!(
             "{service}: {short} was rolled back here and is held; deploying {} ends the hold",
             revision.short()

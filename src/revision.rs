@@ -21,7 +21,7 @@ impl Revision {
 
     /// As it is shown to people: 12 hex digits.
     pub(crate) fn short(&self) -> String {
-        format!("{}{}", &self.commit[..self.commit.len().min(12)], self.suffix())
+        format!("{}{}", short(&self.commit), self.suffix())
     }
 
     /// The immutable tag in the registry. A dirty tree gets a tag of its own, so that the commit's stays true.
@@ -34,9 +34,22 @@ impl Revision {
     }
 }
 
+/// The first 12 characters of a commit, as in tags and for the eye. The text may come from a tag that anybody has
+/// written, so it need not be hexadecimal, nor that long.
+pub(crate) fn short(commit: &str) -> &str {
+    commit.char_indices().nth(12).map_or(commit, |(at, _)| &commit[..at])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Revision;
+    use super::{Revision, short};
+
+    #[test]
+    fn whatever_a_tag_holds_is_cut_between_characters() {
+        assert_eq!(short("0123456789abcdef"), "0123456789ab");
+        assert_eq!(short("ééééééééééééé"), "éééééééééééé");
+        assert_eq!(short("v1"), "v1");
+    }
 
     #[test]
     fn a_dirty_tree_never_takes_the_commits_tag() {

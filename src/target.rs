@@ -8,6 +8,7 @@ use crate::config::{Manifest, suggest};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::git;
+use crate::revision::short;
 
 /// What the command line says about the target.
 #[derive(Clone, Debug, Default)]
@@ -203,11 +204,6 @@ fn mapping(manifest: &Manifest) -> String {
         })
         .collect();
     pairs.join(", ")
-}
-
-/// Twelve digits, as in the tags of images.
-fn short(commit: &str) -> &str {
-    commit.get(..12).unwrap_or(commit)
 }
 
 #[cfg(test)]

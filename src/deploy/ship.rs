@@ -237,27 +237,27 @@ impl<'a> Ship<'a> {
 
     /// Moves `latest` back to what runs; says what became of it, or nothing where nothing had to be done.
     async fn restore(&self) -> Option<String> {
-        let pushed = self.trail.digest.as_ref().filter(|_| self.trail.latest != Latest::Untouched)?;
-        if self.trail.latest == Latest::Pushing {
-            // The commit's own tag went first, so the digest is known.
-            match ecr::digest_of(self.deploy.clients, &self.service.repository, "latest").await {
-                Ok(found) if found.as_ref() != Some(pushed) => return None,
-                Ok(_) => {}
+        let pushed = match self.trail.latest {
+            Latest::Untouched => return None,
+            Latest::Pushed => self.trail.digest.clone()?,
+            Latest::Pushing => match self.arrived().await {
+                Ok(arrived) => arrived?,
                 Err(error) => return Some(format!("`latest` may be the new image already: {}", error.line())),
-            }
-        }
+            },
+        };
         if !self.deploy.specification.environment.restore_latest {
             return Some("`latest` stays on the new image (restore_latest: false)".to_owned());
         }
         let Some(before) = self.plan.running_digest.as_ref().or(self.plan.latest_digest.as_ref()) else {
             return Some("`latest` stays on the new image: nothing ran before it".to_owned());
         };
-        if before == pushed {
+        if *before == pushed {
             return None;
         }
         let repository = &self.service.repository;
-        match restore_latest(self.deploy.clients, repository, pushed, before).await {
-            Ok(true) => Some(format!("`latest` is back on {before}, which runs")),
+        let runs = if self.plan.running_digest.is_some() { "which runs" } else { "as it was before" };
+        match restore_latest(self.deploy.clients, repository, &pushed, before).await {
+            Ok(true) => Some(format!("`latest` is back on {before}, {runs}")),
             Ok(false) => Some("`latest` was moved by somebody else meanwhile and stays there".to_owned()),
             Err(error) => {
                 let text = format!("`latest` could NOT be moved back and still is the new image: {}", error.line());
@@ -266,6 +266,17 @@ impl<'a> Ship<'a> {
                 Some(text)
             }
         }
+    }
+
+    /// What the interrupted push has made of `latest`; `None` where it has not got there.
+    async fn arrived(&self) -> Result<Option<String>> {
+        let now = ecr::digest_of(self.deploy.clients, &self.service.repository, "latest").await?;
+        Ok(now.filter(|now| match &self.trail.digest {
+            // The commit's own tag went first, so the digest is known.
+            Some(pushed) => now == pushed,
+            // It was there already and could not be moved: then only a change tells.
+            None => Some(now) != self.plan.latest_digest.as_ref(),
+        }))
     }
 
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
