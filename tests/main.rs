@@ -27,6 +27,9 @@ mod local;
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
 
+/// What is found in the way before anything is built.
+mod gates;
+
 /// Rollouts that go wrong: what is told of them.
 mod rollouts;
 

@@ -197,7 +197,7 @@ impl StandIn {
         answer["image"]["imageId"]["imageDigest"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
-    fn aws(&self, service: &str, target: &str, input: &serde_json::Value) -> serde_json::Value {
+    pub(crate) fn aws(&self, service: &str, target: &str, input: &serde_json::Value) -> serde_json::Value {
         let scope = format!("{}/20260101/ap-south-1/{service}/aws4_request", self.access_key);
         let signed = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00");
         let headers = [
