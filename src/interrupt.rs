@@ -1,10 +1,27 @@
-//! Ctrl-C and SIGTERM: the first asks everything to stop in order, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first asks everything to stop in order, the second ends the process at once; and the steps
+//! that may be given up at the first.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+
+/// Ends a step that may be given up at any moment as soon as the run is interrupted. `said` is what is true then.
+pub(crate) async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    said: &str,
+    step: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        done = step => done,
+        () = cancel.cancelled() => Err(interrupted(said)),
+    }
+}
+
+pub(crate) fn interrupted(said: &str) -> Error {
+    Error::new(Exit::Interrupted, said)
+}
 
 pub(crate) struct Interrupts {
     interrupt: Signal,

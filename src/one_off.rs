@@ -14,6 +14,10 @@ use crate::aws::{Clients, ecs};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::interrupt::{interrupted, unless_cancelled};
+
+/// What is true of an interrupt before RunTask.
+const NOT_BEGUN: &str = "interrupted before the task began";
 
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
@@ -186,7 +190,7 @@ impl OneOff<'_> {
 
     async fn start(&self, service: &ecs::Service) -> Result<ecs::Task> {
         if self.cancel.is_cancelled() {
-            return Err(interrupted());
+            return Err(interrupted(NOT_BEGUN));
         }
         let request = ecs::TaskRequest {
             cluster: self.cluster,
@@ -226,15 +230,8 @@ impl OneOff<'_> {
     }
 
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            done = step => done,
-            () = self.cancel.cancelled() => Err(interrupted()),
-        }
+        unless_cancelled(self.cancel, NOT_BEGUN, step).await
     }
-}
-
-fn interrupted() -> Error {
-    Error::new(Exit::Interrupted, "interrupted before the task began")
 }
 
 /// The log on its way to whoever wants it. It is an extra: one that cannot be read is told once, and ends nothing.

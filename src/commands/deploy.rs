@@ -14,7 +14,7 @@ use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, unless_cancelled};
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
 use crate::receipt::{self, Before};
@@ -205,12 +205,7 @@ impl Run<'_> {
 
     /// Reads may be given up at any moment.
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            done = step => done,
-            () = self.cancel.cancelled() => {
-                Err(Error::new(Exit::Interrupted, "interrupted before anything was changed"))
-            }
-        }
+        unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::specification::Specification;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, unless_cancelled};
 use crate::receipt::{self, Before};
 use crate::rollback::{Act, Plan, To, observe, plan, planned};
 use crate::standing::Standing;
@@ -145,12 +145,7 @@ impl Run<'_> {
 
     /// Reads may be given up at any moment.
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            done = step => done,
-            () = self.cancel.cancelled() => {
-                Err(Error::new(Exit::Interrupted, "interrupted before anything was changed"))
-            }
-        }
+        unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
 }
 

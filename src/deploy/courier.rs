@@ -3,12 +3,13 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::ship::unless_cancelled;
 use crate::aws::ecr::Login;
 use crate::docker::{Engine, RegistryAuth};
 use crate::error::Result;
 use crate::event::{Events, Kind};
+use crate::interrupt::unless_cancelled;
 use crate::registry::{Registry, Sent, push_export, tag_again};
+use crate::rollout::NOTHING_ROLLED;
 
 pub(super) struct Courier<'a> {
     engine: &'a Engine,
@@ -54,7 +55,7 @@ impl<'a> Courier<'a> {
     ) -> Result<String> {
         let name = format!("{}/{repository}", self.auth.host);
         let reference = format!("{name}:{tag}");
-        unless_cancelled(cancel, self.engine.tag(image, &name, tag)).await?;
+        unless_cancelled(cancel, NOTHING_ROLLED, self.engine.tag(image, &name, tag)).await?;
         let digest = match &mut self.way {
             Way::Engine => self.engine.push(&reference, &self.auth, self.events, cancel).await?.digest,
             Way::Export(registry, sent) => {
@@ -65,7 +66,7 @@ impl<'a> Courier<'a> {
                     let exported = self.engine.export(&reference).await?;
                     push_export(exported, registry, repository, tag, self.events).await
                 };
-                let now = unless_cancelled(cancel, send).await?;
+                let now = unless_cancelled(cancel, NOTHING_ROLLED, send).await?;
                 sent.insert(now).digest.clone()
             }
         };

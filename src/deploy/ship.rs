@@ -3,7 +3,6 @@
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use super::courier::Courier;
 use super::{Deploy, before, leak};
@@ -14,11 +13,12 @@ use crate::docker::BuildRequest;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
+use crate::interrupt::unless_cancelled;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
 use crate::rollout::restore::restore_latest;
-use crate::rollout::{Roll, Stop};
+use crate::rollout::{NOTHING_ROLLED, Roll, Stop};
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) struct Ship<'a> {
@@ -280,21 +280,6 @@ impl<'a> Ship<'a> {
     }
 
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
-        unless_cancelled(self.deploy.cancel, step).await
+        unless_cancelled(self.deploy.cancel, NOTHING_ROLLED, step).await
     }
-}
-
-/// Ends a step that may be given up at any moment as soon as the run is interrupted.
-pub(super) async fn unless_cancelled<T>(
-    cancel: &CancellationToken,
-    step: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    tokio::select! {
-        done = step => done,
-        () = cancel.cancelled() => Err(interrupted()),
-    }
-}
-
-fn interrupted() -> Error {
-    Error::new(Exit::Interrupted, "interrupted; nothing was rolled")
 }

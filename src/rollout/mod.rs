@@ -25,6 +25,6 @@ pub(crate) mod watch;
 mod properties;
 
 use outcome::outcome;
-pub(crate) use roll::Roll;
+pub(crate) use roll::{NOTHING_ROLLED, Roll};
 pub(crate) use stop::Stop;
 use watch::{Watched, watch};

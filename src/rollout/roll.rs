@@ -12,7 +12,11 @@ use crate::aws::{Clients, ecr, ecs};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
+use crate::interrupt::{interrupted, unless_cancelled};
 use crate::verdict::Verdict;
+
+/// What is true of an interrupt before UpdateService.
+pub(crate) const NOTHING_ROLLED: &str = "interrupted; nothing was rolled";
 
 /// How long an interrupt waits for the answer to a call that cannot be taken back.
 const LAST_ANSWER: Duration = Duration::from_millis(1200);
@@ -55,7 +59,7 @@ impl Roll<'_> {
     /// Forces a new deployment and returns its id. `previous` is the PRIMARY's id from just before.
     pub(crate) async fn start(&self, previous: Option<&str>) -> Result<String, Stop> {
         if self.cancel.is_cancelled() {
-            return Err(Stop::new(Verdict::Interrupted, interrupted()));
+            return Err(Stop::new(Verdict::Interrupted, interrupted(NOTHING_ROLLED)));
         }
         self.events.stage(Stage::Roll);
         let call = ecs::force_new_deployment(self.clients, self.cluster, self.service, previous);
@@ -100,8 +104,9 @@ impl Roll<'_> {
     /// What runs is proven; whether the next task of anybody would run the same.
     pub(crate) async fn latest_is_still(&self, digest: &str) -> Result<(), Stop> {
         let asked = ecr::digest_of(self.clients, self.repository, "latest");
-        let latest = self
-            .unless_cancelled(asked)
+        let said =
+            "interrupted after the rollout was proven: only `latest` was not asked once more, and nothing is recorded";
+        let latest = unless_cancelled(self.cancel, said, asked)
             .await
             .map_err(|error| Stop::new(Verdict::NotProven, error).leaving_latest())?;
         if latest.as_deref() == Some(digest) {
@@ -115,18 +120,11 @@ impl Roll<'_> {
 
     /// Ends a step that may be given up at any moment as soon as the run is interrupted.
     pub(crate) async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            done = step => done,
-            () = self.cancel.cancelled() => Err(interrupted()),
-        }
+        unless_cancelled(self.cancel, NOTHING_ROLLED, step).await
     }
 
     async fn no_answer_after_cancel(&self) {
         self.cancel.cancelled().await;
         tokio::time::sleep(LAST_ANSWER).await;
     }
-}
-
-fn interrupted() -> Error {
-    Error::new(Exit::Interrupted, "interrupted; nothing was rolled")
 }
