@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
-use super::{Context, Noted, approve, finish};
+use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
 use crate::cli::DeployArgs;
 use crate::config::{ResolveInput, SecretsMode};
@@ -14,28 +14,19 @@ use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
-use crate::interrupt::{Interrupts, unless_cancelled};
+use crate::interrupt::unless_cancelled;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
-use crate::receipt::{self, Before};
+use crate::receipt::Before;
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
-    if let Some(path) = &args.receipt {
-        receipt::check(path)?;
-    }
-    let noted = Noted::begin("deploy");
-    let cancel = CancellationToken::new();
-    let interrupts = Interrupts::listen()?;
-    let reporter = context.console.report(args.dry_run);
-    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel, noted: &noted };
-    let ended = tokio::select! {
-        ended = run.to_the_end() => ended,
-        () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
-            .hint("what was under way may be half done: look at the service before you rely on it")),
-    };
-    finish(reporter, ended, noted, args.receipt.as_deref()).await
+    reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
+        let run = Run { args: &args, context, events, cancel, noted };
+        run.to_the_end().await
+    })
+    .await
 }
 
 struct Run<'a> {

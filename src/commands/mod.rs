@@ -16,11 +16,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Command};
 use crate::error::{Error, Result};
-use crate::event::Kind;
+use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::interrupt::Interrupts;
 use crate::receipt::{self, Receipt};
 use crate::redact::Redactor;
 use crate::report::{Console, Reporting};
@@ -48,6 +50,29 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
         Command::Completions { shell } => manual::completions(shell, context),
         Command::Man => manual::man(context),
     }
+}
+
+/// Does the work of a command on the services of an environment, under a report, until it ends or is interrupted twice.
+async fn reported(
+    context: &Context,
+    command: &'static str,
+    plan_is_answer: bool,
+    receipt: Option<&Path>,
+    work: impl AsyncFnOnce(&Events, &CancellationToken, &RefCell<Noted>) -> Result<(String, Vec<Outcome>)>,
+) -> Result<Exit> {
+    if let Some(path) = receipt {
+        receipt::check(path)?;
+    }
+    let noted = Noted::begin(command);
+    let cancel = CancellationToken::new();
+    let interrupts = Interrupts::listen()?;
+    let reporter = context.console.report(plan_is_answer);
+    let ended = tokio::select! {
+        ended = work(reporter.events(), &cancel, &noted) => ended,
+        () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
+            .hint("what was under way may be half done: look at the service with shipit status")),
+    };
+    finish(reporter, ended, noted, receipt).await
 }
 
 /// Ends the report of a run on some services of an environment with the worst of their exit codes. Where a receipt is

@@ -5,34 +5,25 @@ use std::cell::RefCell;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
-use super::{Context, Noted, approve, finish};
+use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
 use crate::cli::RollbackArgs;
 use crate::config::specification::Specification;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
-use crate::interrupt::{Interrupts, unless_cancelled};
-use crate::receipt::{self, Before};
+use crate::interrupt::unless_cancelled;
+use crate::receipt::Before;
 use crate::rollback::{Act, Plan, To, observe, plan, planned};
 use crate::standing::Standing;
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) async fn run(args: RollbackArgs, context: &Context) -> Result<Exit> {
-    if let Some(path) = &args.receipt {
-        receipt::check(path)?;
-    }
-    let noted = Noted::begin("rollback");
-    let cancel = CancellationToken::new();
-    let interrupts = Interrupts::listen()?;
-    let reporter = context.console.report(args.dry_run);
-    let run = Run { args: &args, context, events: reporter.events(), cancel: &cancel, noted: &noted };
-    let ended = tokio::select! {
-        ended = run.to_the_end() => ended,
-        () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
-            .hint("what was under way may be half done: look at the service, shipit status")),
-    };
-    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), noted, args.receipt.as_deref()).await
+    reported(context, "rollback", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
+        let run = Run { args: &args, context, events, cancel, noted };
+        Ok((args.env.clone(), run.to_the_end().await?))
+    })
+    .await
 }
 
 struct Run<'a> {

@@ -3,29 +3,25 @@
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
-use super::{Context, Noted, finish};
+use super::{Context, reported};
 use crate::aws::identity::identity;
 use crate::aws::{Clients, Settings};
 use crate::cli::WaitArgs;
 use crate::config::specification::Specification;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::gates;
-use crate::interrupt::Interrupts;
 use crate::standing::Standing;
 use crate::verdict::Outcome;
 use crate::wait::Wait;
 
 pub(super) async fn run(args: WaitArgs, context: &Context) -> Result<Exit> {
-    let cancel = CancellationToken::new();
-    let interrupts = Interrupts::listen()?;
-    let reporter = context.console.report(false);
-    let ended = tokio::select! {
-        ended = to_the_end(&args, context, reporter.events(), &cancel) => ended,
-        () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")),
-    };
-    finish(reporter, ended.map(|outcomes| (args.env.clone(), outcomes)), Noted::begin("wait"), None).await
+    reported(context, "wait", false, None, async |events, cancel, noted| {
+        noted.borrow_mut().receipt.environment = Some(args.env.clone());
+        Ok((args.env.clone(), to_the_end(&args, context, events, cancel).await?))
+    })
+    .await
 }
 
 async fn to_the_end(
