@@ -162,7 +162,8 @@ impl OneOff<'_> {
                 && !stopped
                 && let Some(why) = ending.clone().or(late)
             {
-                ecs::stop_task(self.clients, self.cluster, &id, "stopped by shipit").await?;
+                let stop = ecs::stop_task(self.clients, self.cluster, &id, "stopped by shipit").await;
+                stop.map_err(|error| error.hint(format!("task {id} may go on: look at it in the ECS console")))?;
                 told_to_stop = Some((Instant::now(), why));
             }
             let given_up = told_to_stop.as_ref().is_some_and(|(since, _)| since.elapsed() >= STOPS_WITHIN);
