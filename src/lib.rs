@@ -64,7 +64,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let vars = Vars::of_process();
     let console = Console::new(cli.output.into(), cli.verbose, &vars);
-    let context = Context { vars, console };
+    let context = Context::new(vars, console);
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| on_runtime(cli, &context))).unwrap_or_else(|_| {
         Err(Error::new(Exit::Fault, "a fault in shipit; what it was is said above")
             .hint("what was under way may be half done: look at the service, then report this fault"))

@@ -202,7 +202,7 @@ impl Run<'_> {
 
 /// An engine that can build.
 async fn engine(context: &Context) -> Result<Engine> {
-    let engine = Engine::connect(&context.vars).await?;
+    let engine = context.engine().await?;
     engine.require_buildkit()?;
     Ok(engine)
 }

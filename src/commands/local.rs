@@ -83,7 +83,7 @@ async fn serve(args: ServeArgs, context: &Context) -> Result<Exit> {
     let (manifest, state_dir) = surroundings(args.state, &context.vars)?;
     let runtime = match args.script {
         Some(script) => RuntimeChoice::Script(script),
-        None => RuntimeChoice::Containers(Engine::connect(&context.vars).await?.bollard().clone()),
+        None => RuntimeChoice::Containers(context.engine().await?.bollard().clone()),
     };
     let interrupts = Interrupts::listen()?;
     let mut options = options(manifest.as_ref(), state_dir, args.port, runtime, &context.vars)?;
@@ -134,7 +134,7 @@ fn status(args: StateArgs, context: &Context) -> Result<Exit> {
 
 async fn reset(args: StateArgs, context: &Context) -> Result<Exit> {
     let (_, state_dir) = surroundings(args, &context.vars)?;
-    let engine = Engine::connect(&context.vars).await.ok();
+    let engine = context.engine().await.ok();
     let removed = local::reset(&state_dir, engine.as_ref().map(Engine::bollard)).await?;
     let unreached = if engine.is_some() { "" } else { "; no Docker Engine answers, so containers may be left" };
     context.console.data(&format!("removed {removed} containers and {}{unreached}", state_dir.display()))?;
@@ -154,7 +154,7 @@ impl Session {
             events.note(format!("using the stand-in for AWS that serves at {}", attached.endpoint));
             return Ok(Self::Attached(attached));
         }
-        let docker = Engine::connect(&context.vars).await?.bollard().clone();
+        let docker = context.engine().await?.bollard().clone();
         let options =
             options(Some(manifest), state_dir.clone(), DEFAULT_PORT, RuntimeChoice::Containers(docker), &context.vars)?;
         let stand_in = StandIn::start(options).await?;

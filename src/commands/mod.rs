@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Command};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -34,6 +36,18 @@ use crate::verdict::Outcome;
 pub(crate) struct Context {
     pub(crate) vars: Vars,
     pub(crate) console: Console,
+    engine: OnceCell<Result<Engine>>,
+}
+
+impl Context {
+    pub(crate) fn new(vars: Vars, console: Console) -> Self {
+        Self { vars, console, engine: OnceCell::new() }
+    }
+
+    /// The Docker Engine: looked for when a command first needs it, and only once.
+    async fn engine(&self) -> Result<Engine> {
+        self.engine.get_or_init(|| Engine::connect(&self.vars)).await.clone()
+    }
 }
 
 pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
