@@ -85,8 +85,9 @@ impl Run<'_> {
             Ok(engine) if !self.args.dry_run => engine,
             _ => return Ok(deploy::planned(&plan)),
         };
-        if plan.services.iter().all(|service| deploy::refusal(&plan, &service.service).is_some()) {
-            return Ok(deploy::planned(&plan));
+        let planned = deploy::planned(&plan);
+        if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+            return Ok(planned);
         }
         let options = Options {
             timeout: self.args.timeout,

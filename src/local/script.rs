@@ -25,6 +25,8 @@ pub(crate) struct Script {
 pub(crate) struct InjectedFault {
     /// An action as IAM names it, without the service (`DescribeServices`, `InitiateLayerUpload`).
     pub(crate) operation: String,
+    /// The registry's operations only: this repository's, and nobody else's.
+    pub(crate) repository: Option<String>,
     /// How many calls are answered properly first.
     pub(crate) after: u32,
     /// How many calls it hits; for ever when absent.
