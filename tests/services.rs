@@ -143,3 +143,30 @@ fn one_of_six_whose_tasks_die_stops_nobody() {
     five_of_six(&project, 8, "rollout-failed");
     assert_eq!(rolled(&aws).len(), 6);
 }
+
+#[test]
+fn the_receipt_says_how_long_each_stage_took_and_which_calls_were_made() {
+    let project = project(&["api", "web"], &[("api", "before_deploy: { command: [./migrate] }")]);
+    let script = r#"{"faults": [{"operation": "UpdateService", "times": 1, "status": 400, "error": "ThrottlingException"}]}"#;
+    let aws = StandIn::scripted(&project, script);
+    let project = project.with_aws(&aws).with_engine();
+    project.shipit(&["deploy", "--receipt", "receipt.json"]).exits(0);
+    let receipt = std::fs::read_to_string(project.path("receipt.json")).expect("a receipt");
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");
+    let stages = |service: usize| -> Vec<String> {
+        let stages = receipt["services"][service]["stages"].as_array().expect("stages").iter();
+        stages.map(|stage| stage["stage"].as_str().expect("a stage").to_owned()).collect()
+    };
+    assert_eq!(stages(1), ["preflight", "build", "inspect", "push", "roll", "watch", "prove", "record"]);
+    assert!(stages(0).contains(&"before-deploy".to_owned()), "{receipt}");
+    for (name, count) in receipt["calls"].as_object().expect("calls") {
+        let (service, operation) = name.split_once(':').expect("a service");
+        // The stand-in's journal has the calls of the engine's push, too: those of ECR are compared by their being there.
+        let seen = aws.calls(operation).len();
+        assert!(seen > 0, "{name}");
+        if service == "ecs" {
+            assert_eq!(count.as_u64(), Some(seen as u64), "{name}");
+        }
+    }
+    assert_eq!(receipt["calls"]["ecs:UpdateService"], 3, "one was throttled and sent again");
+}
