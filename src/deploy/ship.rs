@@ -4,7 +4,6 @@
 
 use super::courier::Courier;
 use super::order::Ends;
-use super::shared_layers::Turn;
 use super::{Deploy, Together, before, leak};
 use crate::aws::ecr;
 use crate::aws::ecs;
