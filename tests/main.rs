@@ -45,6 +45,9 @@ mod status;
 /// Secret values, looked for in everything that a deploy says and leaves behind.
 mod secrets;
 
+/// Secrets in the image itself.
+mod leaks;
+
 /// Another registry than the stand-in's own.
 mod registry;
 

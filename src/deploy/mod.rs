@@ -4,7 +4,6 @@
 
 mod before;
 mod courier;
-mod leak;
 mod ship;
 
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::leak;
 use crate::plan::{Plan, ServicePlan};
 use crate::verdict::{Outcome, Verdict};
 
@@ -46,6 +46,7 @@ pub(crate) struct Deploy<'a> {
     pub(crate) options: &'a Options,
     pub(crate) events: &'a Events,
     pub(crate) cancel: &'a CancellationToken,
+    pub(crate) leaks: &'a leak::Gate,
 }
 
 impl Deploy<'_> {

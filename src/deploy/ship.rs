@@ -5,15 +5,16 @@
 use tokio::sync::Semaphore;
 
 use super::courier::Courier;
-use super::{Deploy, before, leak};
+use super::{Deploy, before};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::BuildRequest;
+use crate::docker::{BuildRequest, Built};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
+use crate::leak::Look;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -77,9 +78,9 @@ impl<'a> Ship<'a> {
     }
 
     async fn all_the_way(&mut self, builds: &Semaphore) -> Result<Verdict, Stop> {
-        let image = self.build(builds).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let digests = self.push(&image).await?;
+        let built = self.build(builds).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        self.inspect(&built).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
+        let digests = self.push(&built.image_id).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
@@ -88,7 +89,7 @@ impl<'a> Ship<'a> {
         Ok(verdict)
     }
 
-    async fn build(&self, builds: &Semaphore) -> Result<String> {
+    async fn build(&self, builds: &Semaphore) -> Result<Built> {
         let _turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await?;
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
@@ -108,14 +109,23 @@ impl<'a> Ship<'a> {
         let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
         let seconds = began.elapsed().as_secs_f64();
         self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
-        Ok(built.image_id)
+        Ok(built)
     }
 
-    async fn inspect(&self, image: &str) -> Result<()> {
+    async fn inspect(&self, built: &Built) -> Result<()> {
         self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(self.deploy.engine.inspect(image)).await?;
+        let Deploy { engine, specification, leaks, .. } = *self.deploy;
+        let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
         image.require_architecture(self.service.platform.architecture())?;
-        leak::check(&image, self.service, &self.deploy.specification.secrets)
+        let look = Look {
+            engine,
+            image: &image,
+            bases: &built.bases,
+            service: self.service,
+            secrets: &specification.secrets,
+            events: self.events,
+        };
+        self.unless_cancelled(leaks.check(&look)).await
     }
 
     /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
