@@ -44,6 +44,7 @@ mod status;
 
 /// Secret values, looked for in everything that a deploy says and leaves behind.
 mod secrets;
+mod services;
 
 /// Secrets in the image itself.
 mod leaks;

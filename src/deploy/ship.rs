@@ -5,6 +5,7 @@
 use tokio::sync::Semaphore;
 
 use super::courier::Courier;
+use super::order::Ends;
 use super::{Deploy, before};
 use crate::aws::ecr;
 use crate::aws::ecs;
@@ -13,7 +14,7 @@ use crate::docker::{BuildRequest, Built};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
-use crate::interrupt::unless_cancelled;
+use crate::interrupt::{interrupted, unless_cancelled};
 use crate::leak::Look;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
@@ -54,8 +55,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, builds: &Semaphore) -> Outcome {
-        let ended = self.all_the_way(builds).await;
+    pub(super) async fn run(mut self, builds: &Semaphore, ends: &Ends) -> Outcome {
+        let ended = self.all_the_way(builds, ends).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -77,10 +78,14 @@ impl<'a> Ship<'a> {
         outcome
     }
 
-    async fn all_the_way(&mut self, builds: &Semaphore) -> Result<Verdict, Stop> {
-        let built = self.build(builds).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+    async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
+        let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
+        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        ends.in_the_way(&self.plan.depends_on)?;
+        let built = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        drop(turn);
         self.inspect(&built).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let digests = self.push(&built.image_id).await?;
+        let digests = self.push(&built.image_id, ends).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
@@ -89,8 +94,7 @@ impl<'a> Ship<'a> {
         Ok(verdict)
     }
 
-    async fn build(&self, builds: &Semaphore) -> Result<Built> {
-        let _turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await?;
+    async fn build(&self) -> Result<Built> {
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
         let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
@@ -129,7 +133,7 @@ impl<'a> Ship<'a> {
     }
 
     /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, image: &str) -> Result<Vec<String>, Stop> {
+    async fn push(&mut self, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
@@ -137,6 +141,7 @@ impl<'a> Ship<'a> {
         let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
         for tag in &self.plan.tags {
             if tag == "latest" {
+                self.after_those_before(ends).await?;
                 self.ask_again().await?;
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
@@ -151,6 +156,20 @@ impl<'a> Ship<'a> {
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
         Ok(std::iter::once(digest).chain(child).collect())
+    }
+
+    /// Waits for the services that this one depends on.
+    async fn after_those_before(&self, ends: &Ends) -> Result<(), Stop> {
+        let awaited = ends.awaited(&self.plan.depends_on);
+        if !awaited.is_empty() {
+            let are = if awaited.len() == 1 { "is" } else { "are" };
+            self.events.note(format!("waits until {} {are} deployed", awaited.join(" and ")));
+        }
+        tokio::select! {
+            biased;
+            () = self.deploy.cancel.cancelled() => Err(Stop::new(Verdict::Interrupted, interrupted(NOTHING_ROLLED))),
+            ended = ends.wait(&self.plan.depends_on) => ended,
+        }
     }
 
     /// Before anything that others see is moved: is the service still as it was when the plan was made?
