@@ -4,7 +4,6 @@
 
 mod before;
 mod courier;
-mod leak;
 mod order;
 mod shared_layers;
 mod ship;
@@ -23,6 +22,7 @@ use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::leak;
 use crate::plan::{Plan, ServicePlan};
 use crate::verdict::{Outcome, Verdict};
 
@@ -50,6 +50,7 @@ pub(crate) struct Deploy<'a> {
     pub(crate) options: &'a Options,
     pub(crate) events: &'a Events,
     pub(crate) cancel: &'a CancellationToken,
+    pub(crate) leaks: &'a leak::Gate,
 }
 
 /// What the services of one run have to do with each other.

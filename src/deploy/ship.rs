@@ -4,15 +4,16 @@
 
 use super::courier::Courier;
 use super::order::Ends;
-use super::{Deploy, Together, before, leak};
+use super::{Deploy, Together, before};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::{BuildRequest, Image};
+use crate::docker::{BuildRequest, Built, Image};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::{interrupted, unless_cancelled};
+use crate::leak::Look;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -79,9 +80,9 @@ impl<'a> Ship<'a> {
         let turn = self.unless_cancelled(async { Ok(together.builds.acquire().await) }).await;
         let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         together.ends.in_the_way(&self.plan.depends_on)?;
-        let image = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        let built = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         drop(turn);
-        let image = self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
+        let image = self.inspect(&built).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
         let digests = self.push(&image, together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
@@ -91,7 +92,7 @@ impl<'a> Ship<'a> {
         Ok(verdict)
     }
 
-    async fn build(&self) -> Result<String> {
+    async fn build(&self) -> Result<Built> {
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
         let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
@@ -110,14 +111,23 @@ impl<'a> Ship<'a> {
         let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
         let seconds = began.elapsed().as_secs_f64();
         self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
-        Ok(built.image_id)
+        Ok(built)
     }
 
-    async fn inspect(&self, image: &str) -> Result<Image> {
+    async fn inspect(&self, built: &Built) -> Result<Image> {
         self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(self.deploy.engine.inspect(image)).await?;
+        let Deploy { engine, specification, leaks, .. } = *self.deploy;
+        let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
         image.require_architecture(self.service.platform.architecture())?;
-        leak::check(&image, self.service, &self.deploy.specification.secrets)?;
+        let look = Look {
+            engine,
+            image: &image,
+            bases: &built.bases,
+            service: self.service,
+            secrets: &specification.secrets,
+            events: self.events,
+        };
+        self.unless_cancelled(leaks.check(&look)).await?;
         Ok(image)
     }
 

@@ -21,7 +21,7 @@ mod reference;
 mod session;
 mod tls;
 
-pub(crate) use build::BuildRequest;
+pub(crate) use build::{BuildRequest, Built};
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;
