@@ -4,6 +4,7 @@
 //! refusal into an error that names the action and what to do.
 
 pub(crate) mod clients;
+mod download;
 pub(crate) mod ecr;
 pub(crate) mod ecs;
 mod error;
