@@ -62,6 +62,7 @@ impl Run<'_> {
             false => None,
         };
         let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        self.noted.borrow_mut().receipt.counted = settings.calls.clone();
         let outcomes = self.go(&resolved, &settings).await;
         if let Some(stand_in) = stand_in {
             stand_in.close(self.cancel).await?;
@@ -93,11 +94,9 @@ impl Run<'_> {
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
-        if self.args.dry_run {
-            return Ok(deploy::planned(&plan));
-        }
-        if plan.services.iter().all(|service| deploy::refusal(&plan, &service.service).is_some()) {
-            return Ok(deploy::planned(&plan));
+        let planned = deploy::planned(&plan);
+        if self.args.dry_run || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+            return Ok(planned);
         }
         let options = Options {
             timeout: self.args.timeout,

@@ -73,6 +73,7 @@ impl Filling<'_> {
             cache: self.cache(settings.cache.as_ref())?,
             rebuild_after: settings.rebuild_after.as_ref().map(duration).transpose()?,
             rebuild_token: settings.rebuild_token.as_ref().map(|setting| setting.value.to_owned()),
+            depends_on: settings.depends_on.to_vec(),
         })
     }
 

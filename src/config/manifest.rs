@@ -137,6 +137,10 @@ pub(crate) struct Service {
     pub(crate) rebuild_after: Option<String>,
     /// Any text. When it changes, nothing that was built before is used again. No secret belongs here.
     pub(crate) rebuild_token: Option<String>,
+    /// Services that have to be deployed before this one is rolled out, where they are part of the same run. They are
+    /// built side by side all the same.
+    #[serde(default)]
+    pub(crate) depends_on: Vec<String>,
     /// What differs in one environment.
     #[serde(default)]
     pub(crate) environments: IndexMap<String, Override>,

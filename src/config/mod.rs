@@ -7,6 +7,7 @@
 pub(crate) mod cache;
 mod check;
 mod decode;
+mod dependencies;
 mod describe;
 mod diagnostic;
 mod fill;

@@ -30,6 +30,7 @@ pub(super) struct Settings<'m> {
     pub(super) cache: Option<Setting<&'m Cache>>,
     pub(super) rebuild_after: Option<Setting<&'m str>>,
     pub(super) rebuild_token: Option<Setting<&'m str>>,
+    pub(super) depends_on: &'m [String],
 }
 
 impl<'m> Settings<'m> {
@@ -79,6 +80,7 @@ impl<'m> Settings<'m> {
             cache,
             rebuild_after: text("rebuild_after", &service.rebuild_after, |own| &own.rebuild_after),
             rebuild_token: text("rebuild_token", &service.rebuild_token, |own| &own.rebuild_token),
+            depends_on: &service.depends_on,
         }
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Service {
     /// The age from which an image is not used again for the same inputs.
     pub(crate) rebuild_after: Option<Duration>,
     pub(crate) rebuild_token: Option<String>,
+    /// Services that are rolled out before this one, by their keys; they need not be part of the run.
+    pub(crate) depends_on: Vec<String>,
 }
 
 /// A task on the new image, before the rollout.

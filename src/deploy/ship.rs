@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::cache::Cache;
 use super::courier::Courier;
+use super::order::Ends;
 use super::{Deploy, before, known, leak};
 use crate::aws::ecr::{self, Manifest};
 use crate::aws::ecs;
@@ -17,7 +18,7 @@ use crate::docker::{BuildRequest, Engine, Image};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
-use crate::interrupt::unless_cancelled;
+use crate::interrupt::{interrupted, unless_cancelled};
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -61,8 +62,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, builds: &Semaphore) -> Outcome {
-        let ended = self.all_the_way(builds).await;
+    pub(super) async fn run(mut self, builds: &Semaphore, ends: &Ends) -> Outcome {
+        let ended = self.all_the_way(builds, ends).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -84,21 +85,26 @@ impl<'a> Ship<'a> {
         outcome
     }
 
-    async fn all_the_way(&mut self, builds: &Semaphore) -> Result<Verdict, Stop> {
+    async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
         let digests = match &self.plan.source {
             Source::Build(build) => {
                 let engine = self.engine().map_err(|error| Stop::new(Verdict::Refused, error))?;
-                let image = self.build(engine, build, builds).await;
+                let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
+                let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+                ends.in_the_way(&self.plan.depends_on)?;
+                let image = self.build(engine, build).await;
                 let image = image.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+                drop(turn);
                 self.inspect(engine, &image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-                self.push(engine, &image, build).await?
+                self.push(engine, &image, build, ends).await?
             }
             Source::Reuse(reuse) => {
+                ends.in_the_way(&self.plan.depends_on)?;
                 self.events.stage(Stage::Inspect);
                 self.check(&reuse.image).map_err(|error| Stop::new(Verdict::Refused, error))?;
                 self.events.stage(Stage::Push);
                 let courier = Courier::of_image(self.deploy.clients, &reuse.uri, &reuse.manifest, self.events);
-                self.put_tags(courier, &reuse.digest).await?;
+                self.put_tags(courier, &reuse.digest, ends).await?;
                 self.digests(Some(&reuse.manifest))
             }
         };
@@ -115,8 +121,7 @@ impl<'a> Ship<'a> {
         self.deploy.engine.ok_or_else(missing)
     }
 
-    async fn build(&mut self, engine: &Engine, plan: &Build, builds: &Semaphore) -> Result<String> {
-        let _turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await?;
+    async fn build(&mut self, engine: &Engine, plan: &Build) -> Result<String> {
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
         let mut labels = BTreeMap::from([(REVISION_LABEL.to_owned(), self.deploy.plan.revision.full())]);
@@ -165,13 +170,13 @@ impl<'a> Ship<'a> {
     }
 
     /// Pushes under every tag. Returns the digests that prove it.
-    async fn push(&mut self, engine: &'a Engine, image: &str, plan: &Build) -> Result<Vec<String>, Stop> {
+    async fn push(&mut self, engine: &'a Engine, image: &str, plan: &Build, ends: &Ends) -> Result<Vec<String>, Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
         let courier = Courier::send_to(&login, engine, self.events);
         let courier = self.unless_cancelled(courier).await.map_err(failed)?;
-        self.put_tags(courier, image).await?;
+        self.put_tags(courier, image, ends).await?;
         let digest = self.trail.digest.clone().unwrap_or_default();
         let manifest =
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
@@ -190,10 +195,11 @@ impl<'a> Ship<'a> {
     }
 
     /// The commit's tag, then `latest`; then the registry is asked what `latest` is.
-    async fn put_tags(&mut self, mut courier: Courier<'a>, image: &str) -> Result<(), Stop> {
+    async fn put_tags(&mut self, mut courier: Courier<'a>, image: &str, ends: &Ends) -> Result<(), Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         for tag in &self.plan.tags {
             if tag == "latest" {
+                self.after_those_before(ends).await?;
                 self.ask_again().await?;
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
@@ -210,6 +216,20 @@ impl<'a> Ship<'a> {
     fn digests(&self, manifest: Option<&Manifest>) -> Vec<String> {
         let child = manifest.and_then(|manifest| manifest.child(self.service.platform.architecture()));
         self.trail.digest.clone().into_iter().chain(child).collect()
+    }
+
+    /// Waits for the services that this one depends on.
+    async fn after_those_before(&self, ends: &Ends) -> Result<(), Stop> {
+        let awaited = ends.awaited(&self.plan.depends_on);
+        if !awaited.is_empty() {
+            let are = if awaited.len() == 1 { "is" } else { "are" };
+            self.events.note(format!("waits until {} {are} deployed", awaited.join(" and ")));
+        }
+        tokio::select! {
+            biased;
+            () = self.deploy.cancel.cancelled() => Err(Stop::new(Verdict::Interrupted, interrupted(NOTHING_ROLLED))),
+            ended = ends.wait(&self.plan.depends_on) => ended,
+        }
     }
 
     /// Before anything that others see is moved: is the service still as it was when the plan was made?

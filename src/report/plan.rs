@@ -151,14 +151,27 @@ fn actions(service: &ServicePlan) -> Vec<String> {
         ),
         None => "prove what runs".to_owned(),
     };
-    let tags = service.tags.join(", then ");
-    let mut steps = match &service.source {
+    let (mut steps, put) = match &service.source {
         Source::Build(build) => {
             let without = if build.without_cache { ", without any cache" } else { "" };
-            vec![format!("build the image for {}{without}", service.platform), format!("push {tags}")]
+            (vec![format!("build the image for {}{without}", service.platform)], "push")
         }
-        Source::Reuse(reuse) => vec![format!("put {tags} on the image that {} names: nothing is built", reuse.tag)],
+        Source::Reuse(_) => {
+            (vec!["take the image of the same inputs: nothing is built".to_owned()], "put the tag on it:")
+        }
     };
+    match service.depends_on.as_slice() {
+        [] => steps.push(format!("{put} {}", service.tags.join(", then "))),
+        others => {
+            steps.extend(service.tags.iter().filter(|tag| *tag != "latest").map(|tag| format!("{put} {tag}")));
+            steps.push(format!(
+                "wait until {} {} deployed",
+                words::list(others),
+                if others.len() == 1 { "is" } else { "are" }
+            ));
+            steps.push(format!("{put} latest"));
+        }
+    }
     if let Some(command) = &service.before_deploy {
         steps.push(format!("run a task of its own on it to its good end: {}", command.join(" ")));
     }
@@ -233,6 +246,7 @@ mod tests {
                 build_secrets: Vec::new(),
                 tags: vec!["git-1a2b3c4d5e6f".to_owned(), "latest".to_owned()],
                 before_deploy: Some(vec!["./migrate".to_owned(), "up".to_owned()]),
+                depends_on: Vec::new(),
                 cluster: "dev".to_owned(),
                 ecs_service: "api".to_owned(),
                 service_arn: None,

@@ -43,6 +43,7 @@ fn wanted() -> Wanted {
         cache: crate::config::cache::Cache::Inline,
         rebuild_after: None,
         rebuild_token: None,
+        depends_on: Vec::new(),
     }
 }
 
