@@ -10,6 +10,8 @@ mod dockerfile;
 mod observe;
 mod parts;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use context::Snapshot;
 pub(crate) use observe::{Inputs, observe};
