@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     pub(crate) region: String,
     /// The identity's ARN.
     pub(crate) identity: Option<String>,
-    /// The Docker Engine in words.
+    /// The Docker Engine in words, or all of them.
     pub(crate) engine: Option<String>,
     /// A person has to say yes before it starts.
     pub(crate) approval: bool,
@@ -144,7 +144,7 @@ pub(crate) fn plan(
     if request.revision.dirty && draft.findings.is_empty() {
         draft.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
     }
-    match &observed.engine {
+    match &observed.engines {
         Ok(_) => {}
         Err(error) if request.dry_run => {
             draft.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
@@ -172,7 +172,11 @@ pub(crate) fn plan(
         account: observed.identity.as_ref().ok().map(|identity| identity.account.clone()),
         region: observed.region.clone(),
         identity: observed.identity.as_ref().ok().map(|identity| identity.arn.clone()),
-        engine: observed.engine.as_ref().ok().map(ToString::to_string),
+        engine: observed
+            .engines
+            .as_ref()
+            .ok()
+            .map(|engines| engines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         approval: environment.approval,
         services,
         findings: draft.findings,
@@ -215,12 +219,18 @@ impl Draft {
             Some(Hold::Other(warning)) => self.warnings.push(warning),
             _ => {}
         }
-        if let Ok(engine) = &observed.engine
-            && engine.arch != service.platform.architecture()
+        if let Ok(engines) = &observed.engines
+            && let Some(engine) = engines.first()
+            && engines.iter().all(|engine| engine.arch != service.platform.architecture())
         {
+            let found = if engines.len() > 1 {
+                "no builder is of that architecture".to_owned()
+            } else {
+                format!("the engine is {}/{}", engine.os, engine.arch)
+            };
             self.warnings.push(format!(
-                "{}: the engine is {}/{}, so {} is built by emulation, which is slower",
-                service.name, engine.os, engine.arch, service.platform
+                "{}: {found}, so {} is built by emulation, which is slower",
+                service.name, service.platform
             ));
         }
         let container = gates::container(service, seen);

@@ -72,6 +72,8 @@ struct ServiceReceipt {
     previous_revision: Option<String>,
     previous_digest: Option<String>,
     deployment: Option<String>,
+    /// The Docker Engine that built the image.
+    builder: Option<String>,
     reason: Option<String>,
     seconds: f64,
     /// In the order in which they were entered.
@@ -152,6 +154,7 @@ impl Receipt {
             previous_revision: before.and_then(|before| before.revision.clone()),
             previous_digest: before.and_then(|before| before.digest.clone()),
             deployment: outcome.deployment.clone(),
+            builder: outcome.builder.clone(),
             reason: outcome.reason.clone(),
             seconds: outcome.seconds,
             stages: stages(&outcome.service, entered),

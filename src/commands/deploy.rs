@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
+use crate::builders::Builders;
 use crate::cli::DeployArgs;
+use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
-use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
@@ -66,12 +67,12 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let engine = self.unless_cancelled(async { Ok(engine(self.context).await) }).await?;
+        let builders = self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?;
         let clients = Clients::connect(&specification.environment, settings).await?;
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
-        let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
+        let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
         let request = Request {
             revision: resolved.revision.clone(),
             branch: resolved.branch.clone(),
@@ -82,8 +83,8 @@ impl Run<'_> {
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
-        let engine = match engine {
-            Ok(engine) if !self.args.dry_run => engine,
+        let builders = match builders {
+            Ok(builders) if !self.args.dry_run => builders,
             _ => return Ok(deploy::planned(&plan)),
         };
         let planned = deploy::planned(&plan);
@@ -105,7 +106,7 @@ impl Run<'_> {
         let (events, cancel) = (self.events, self.cancel);
         let deploy = Deploy {
             clients: &clients,
-            engine: &engine,
+            builders: &builders,
             specification,
             plan: &plan,
             options: &options,
@@ -113,6 +114,19 @@ impl Run<'_> {
             cancel,
         };
         Ok(deploy.run().await)
+    }
+
+    /// The engines that can build. What is deployed to this machine is built here, too.
+    async fn builders(&self, specification: &Specification) -> Result<Builders> {
+        if !specification.builders.is_empty() && !self.args.local {
+            return Builders::connect(&specification.builders, &self.context.vars, self.events).await;
+        }
+        if !specification.builders.is_empty() {
+            self.events.note("with --local, `builder` of deploy.yaml plays no part: the engine of this machine builds");
+        }
+        let engine = self.context.engine().await?;
+        engine.require_buildkit()?;
+        Ok(Builders::only(engine))
     }
 
     fn started(&self, resolved: &Resolved) {
@@ -164,10 +178,10 @@ impl Run<'_> {
         resolved: &Resolved,
         clients: &Clients,
         settings: &Settings,
-        engine: &Result<Engine>,
+        builders: &Result<Builders>,
     ) -> Result<Observed> {
-        let engine = engine.as_ref().map(|engine| engine.facts().clone()).map_err(Clone::clone);
-        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engine).await;
+        let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
+        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
         if let Some(after) = &resolved.specification.environment.after {
             let names: Vec<String> =
                 resolved.specification.services.iter().map(|service| service.name.clone()).collect();
@@ -200,13 +214,6 @@ impl Run<'_> {
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
-}
-
-/// An engine that can build.
-async fn engine(context: &Context) -> Result<Engine> {
-    let engine = context.engine().await?;
-    engine.require_buildkit()?;
-    Ok(engine)
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {

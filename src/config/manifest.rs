@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::builder::Builders;
 use crate::config::specification::Platform;
 
 /// Which branch goes to which environment, and how each service is built and rolled out.
@@ -22,6 +23,9 @@ pub(crate) struct Manifest {
     pub(crate) name: Option<String>,
     /// Where AWS is; each environment may override it key by key.
     pub(crate) aws: Option<Aws>,
+    /// The Docker Engine that builds, or a list of them: `tcp://` with TLS, `ssh://` or `unix://`. Default: what DOCKER_HOST
+    /// or Docker's context names.
+    pub(crate) builder: Option<Builders>,
     /// The environments, in the order of promotion.
     #[schemars(extend("minProperties" = 1))]
     pub(crate) environments: IndexMap<String, Environment>,

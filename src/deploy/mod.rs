@@ -11,13 +11,12 @@ mod ship;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
 use crate::aws::Clients;
+use crate::builders::Builders;
 use crate::config::specification::{Service, Specification};
-use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -33,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) fail_fast: bool,
     /// End once ECS has accepted the deployment.
     pub(crate) no_wait: bool,
-    /// Builds at a time.
+    /// Builds at a time on one engine, where deploy.yaml does not say.
     pub(crate) jobs: usize,
     /// Who approved it, for the record.
     pub(crate) approved_by: Option<String>,
@@ -42,7 +41,7 @@ pub(crate) struct Options {
 /// What every service's way needs.
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
-    pub(crate) engine: &'a Engine,
+    pub(crate) builders: &'a Builders,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,
@@ -53,18 +52,17 @@ pub(crate) struct Deploy<'a> {
 impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        let builds = Semaphore::new(self.options.jobs.max(1));
         let ends = Ends::of(self.plan.services.iter().map(|service| service.service.as_str()));
         let services = self.specification.services.iter().zip(&self.plan.services);
-        join_all(services.map(|(service, plan)| self.one(service, plan, &builds, &ends))).await
+        join_all(services.map(|(service, plan)| self.one(service, plan, &ends))).await
     }
 
-    async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore, ends: &Ends) -> Outcome {
+    async fn one(&self, service: &Service, plan: &ServicePlan, ends: &Ends) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
         let mut outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
-            None => ship::Ship::new(self, service, plan, &events).run(builds, ends).await,
+            None => ship::Ship::new(self, service, plan, &events).run(ends).await,
         };
         outcome.revision = Some(self.plan.revision.full());
         outcome.seconds = began.elapsed().as_secs_f64();

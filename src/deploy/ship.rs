@@ -2,7 +2,7 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
-use tokio::sync::Semaphore;
+mod delivery;
 
 use super::courier::Courier;
 use super::order::Ends;
@@ -10,7 +10,7 @@ use super::{Deploy, before, leak};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::BuildRequest;
+use crate::docker::{BuildRequest, Engine};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
@@ -43,6 +43,8 @@ enum Latest {
 
 #[derive(Default)]
 struct Trail {
+    /// Which engine builds, or built.
+    builder: Option<String>,
     digest: Option<String>,
     latest: Latest,
     deployment: Option<String>,
@@ -54,8 +56,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, builds: &Semaphore, ends: &Ends) -> Outcome {
-        let ended = self.all_the_way(builds, ends).await;
+    pub(super) async fn run(mut self, ends: &Ends) -> Outcome {
+        let ended = self.all_the_way(ends).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -71,20 +73,15 @@ impl<'a> Ship<'a> {
                 outcome
             }
         };
+        outcome.builder = self.trail.builder;
         outcome.digest = self.trail.digest;
         outcome.deployment = self.trail.deployment;
         outcome.url = self.trail.url;
         outcome
     }
 
-    async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
-        let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
-        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        ends.in_the_way(&self.plan.depends_on)?;
-        let image = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        drop(turn);
-        self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let digests = self.push(&image, ends).await?;
+    async fn all_the_way(&mut self, ends: &Ends) -> Result<Verdict, Stop> {
+        let digests = self.deliver(ends).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
@@ -93,8 +90,7 @@ impl<'a> Ship<'a> {
         Ok(verdict)
     }
 
-    async fn build(&self) -> Result<String> {
-        self.events.stage(Stage::Build);
+    async fn build(&self, engine: &Engine) -> Result<String> {
         let began = std::time::Instant::now();
         let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
         let request = BuildRequest {
@@ -109,25 +105,25 @@ impl<'a> Ship<'a> {
             no_cache: false,
             registry_auth: &[],
         };
-        let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
+        let built = engine.build(&request, self.events, self.deploy.cancel).await?;
         let seconds = began.elapsed().as_secs_f64();
         self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
         Ok(built.image_id)
     }
 
-    async fn inspect(&self, image: &str) -> Result<()> {
+    async fn inspect(&self, engine: &Engine, image: &str) -> Result<()> {
         self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(self.deploy.engine.inspect(image)).await?;
+        let image = self.unless_cancelled(engine.inspect(image)).await?;
         image.require_architecture(self.service.platform.architecture())?;
         leak::check(&image, self.service, &self.deploy.specification.secrets)
     }
 
     /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
+    async fn push(&mut self, engine: &Engine, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
-        let courier = Courier::send_to(&login, self.deploy.engine, self.events);
+        let courier = Courier::send_to(&login, engine, self.events);
         let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
         for tag in &self.plan.tags {
             if tag == "latest" {
@@ -136,8 +132,8 @@ impl<'a> Ship<'a> {
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
             }
-            let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
-            self.trail.digest = Some(pushed.await.map_err(failed)?);
+            let pushed = self.push_tag(engine, &mut courier, image, tag).await;
+            self.trail.digest = Some(pushed.map_err(failed)?);
         }
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();

@@ -13,6 +13,7 @@ mod engine;
 mod engine_fakes;
 #[cfg(test)]
 mod engine_tests;
+mod gone;
 mod http;
 mod ignore;
 mod image;
@@ -23,6 +24,7 @@ mod tls;
 
 pub(crate) use build::BuildRequest;
 pub(crate) use credentials::RegistryAuth;
+pub(crate) use endpoint::check_address;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;
 pub(crate) use image::Image;

@@ -107,6 +107,7 @@ pub(super) mod tests {
 
     pub(in crate::docker::build) fn engine(arch: &str) -> EngineFacts {
         EngineFacts {
+            name: None,
             version: "20.10.24".into(),
             api_version: "1.41".into(),
             os: "linux".into(),
@@ -114,6 +115,7 @@ pub(super) mod tests {
             buildkit: true,
             containerd_store: false,
             address: "unix:///var/run/docker.sock".into(),
+            of_pipelines: false,
             on_this_host: true,
         }
     }

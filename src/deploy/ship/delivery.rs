@@ -1,0 +1,115 @@
+//! How an image gets from the files to the registry: built, looked into and pushed by one engine. An engine that is lost
+//! on the way is taken out, and its work begins again on another; what failed by itself fails.
+
+use super::{Latest, Ship};
+use crate::aws::ecr;
+use crate::builders::Place;
+use crate::config::specification::Platform;
+use crate::deploy::courier::Courier;
+use crate::deploy::order::Ends;
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::event::{Kind, Stage};
+use crate::exit::Exit;
+use crate::rollout::Stop;
+use crate::verdict::Verdict;
+
+/// A build that outlives no engine is very likely what takes them down, and is not given a third.
+const MOST_LOST: usize = 2;
+
+impl<'a> Ship<'a> {
+    /// Returns the digests that prove the image.
+    pub(super) async fn deliver(&mut self, ends: &Ends) -> Result<Vec<String>, Stop> {
+        let mut place = self.place().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        let mut lost = Vec::new();
+        loop {
+            ends.in_the_way(&self.plan.depends_on)?;
+            let stop = match self.deliver_from(&mut place, ends).await {
+                Err(stop) if stop.error.is_engine_lost() && self.deploy.builders.are_several() => stop,
+                done => return done,
+            };
+            let why = place.lose(&stop.error);
+            lost.push(why.clone());
+            let (verdict, exit) = (stop.verdict, stop.error.exit());
+            if lost.len() == MOST_LOST {
+                return Err(Stop::new(verdict, lost_too_often(exit, lost)));
+            }
+            let next = self.another().await;
+            place = next.map_err(|error| Stop::new(verdict, again(error, exit)))?;
+            let on = place.engine().facts().label();
+            self.events.warn(format!("builder {why}; its work begins again on {on}"), None);
+        }
+    }
+
+    /// An engine that answers now: others may have gone with the one that is lost.
+    async fn another(&self) -> Result<Place<'a>> {
+        loop {
+            let place = self.place().await?;
+            if place.engine().is_there().await {
+                return Ok(place);
+            }
+            place.lose(&Error::new(Exit::Build, "it does not answer any more"));
+        }
+    }
+
+    async fn place(&self) -> Result<Place<'a>> {
+        let platform: Platform = self.service.platform;
+        let place = self.deploy.builders.place(&self.service.name, platform, self.deploy.options.jobs);
+        self.unless_cancelled(place).await
+    }
+
+    async fn deliver_from(&mut self, place: &mut Place<'a>, ends: &Ends) -> Result<Vec<String>, Stop> {
+        let engine = place.engine().clone();
+        let label = engine.facts().label();
+        self.events.stage(Stage::Build);
+        let one_of_several = self.deploy.builders.are_several();
+        self.events.emit(Kind::BuildPlaced { builder: label.clone(), one_of_several });
+        self.trail.builder = Some(label);
+        let image = engine.while_there(self.build(&engine)).await;
+        let image = image.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        place.free();
+        let inspected = self.inspect(&engine, &image).await;
+        inspected.map_err(|error| {
+            let verdict = if error.is_engine_lost() { Verdict::BuildFailed } else { Verdict::Refused };
+            Stop::new(verdict, error)
+        })?;
+        self.push(&engine, &image, ends).await
+    }
+
+    /// Pushes one tag. Once the image is in the registry under the commit's tag, `latest` needs no engine.
+    pub(super) async fn push_tag(
+        &self,
+        engine: &Engine,
+        courier: &mut Courier<'_>,
+        image: &str,
+        tag: &str,
+    ) -> Result<String> {
+        let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
+        match (engine.while_there(pushed).await, &self.trail.digest) {
+            (Err(lost), Some(digest)) if lost.is_engine_lost() && self.trail.latest == Latest::Pushing => {
+                let repository = &self.service.repository;
+                let text = format!("{}; the image is in the registry already, which moves `{tag}` itself", lost.line());
+                self.events.warn(text, None);
+                let moved = async {
+                    let manifest = ecr::manifest(self.deploy.clients, repository, digest).await?.ok_or(lost)?;
+                    ecr::put_tag(self.deploy.clients, repository, &manifest, tag).await
+                };
+                self.unless_cancelled(moved).await?;
+                Ok(digest.clone())
+            }
+            (pushed, _) => pushed,
+        }
+    }
+}
+
+fn lost_too_often(exit: Exit, lost: Vec<String>) -> Error {
+    let error = Error::new(exit, format!("{MOST_LOST} builders were lost while they worked on this"));
+    lost.into_iter().fold(error, Error::cause).hint(
+        "a build that needs more memory than an engine has takes it down: give the builders more, or the build less to do",
+    )
+}
+
+/// The exit code stays that of what was under way.
+fn again(error: Error, exit: Exit) -> Error {
+    if error.exit() == Exit::Interrupted { error } else { error.with_exit(exit) }
+}
