@@ -95,7 +95,8 @@ fn the_plugin_refuses_what_bitbuckets_does() {
     let json = [("content-type", "application/json"), ("content-length", "9")];
     let chunked = [("content-type", "application/json"), ("transfer-encoding", "chunked")];
     let ssh = [("x-docker-expose-session-grpc-method", "/moby.sshforward.v1.SSH/ForwardAgent")];
-    let rows: [(&str, &str, &[(&str, &str)], &str, Option<&str>); 16] = [
+    type Headers = [(&'static str, &'static str)];
+    let rows: [(&str, &str, &Headers, &str, Option<&str>); 16] = [
         ("GET", "/_ping", &[], "", None),
         ("HEAD", "/_ping", &[], "", Some("")),
         ("GET", "/plugins", &[], "", Some("")),

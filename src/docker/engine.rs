@@ -59,8 +59,8 @@ pub(crate) struct EngineFacts {
     pub(crate) containerd_store: bool,
     /// For people: `unix:///var/run/docker.sock`.
     pub(crate) address: String,
-    /// Whether it is the Docker of a Bitbucket pipeline.
-    pub(crate) of_pipelines: bool,
+    /// What gives it more memory, as an imperative sentence.
+    pub(crate) more_memory: &'static str,
     /// Whether it runs on the same kernel, so that its loopback is very likely ours.
     pub(crate) on_this_host: bool,
 }
@@ -149,7 +149,7 @@ impl Engine {
             name,
             buildkit: api >= FIRST_WITH_BUILDKIT && !ping.contains_key("libpod-api-version"),
             containerd_store: info.has_containerd_store(),
-            of_pipelines: gone::is_of_pipelines(vars, client.connector().address()),
+            more_memory: gone::more_memory(vars, client.connector().address()),
             on_this_host: is_on_this_host(client.connector().address(), version.kernel_version.as_deref()),
             version: version.version,
             api_version: api.to_string(),

@@ -20,12 +20,17 @@ const QUESTIONS: u32 = 3;
 
 /// What helps where Bitbucket's Docker has too little memory. "Container 'docker' exceeded memory limit" is all that
 /// Bitbucket says of it, elsewhere in its log; the connection just ends.
-pub(super) const PIPELINES_MEMORY: &str = "Bitbucket stops its Docker when that needs more memory than it was given: raise \
+const PIPELINES_MEMORY: &str = "Bitbucket stops its Docker when that needs more memory than it was given: raise \
      `definitions.services.docker.memory` in bitbucket-pipelines.yml (1024 MB by default; up to 3072, or 7128 with `size: 2x`)";
 
 /// Whether it is the Docker of a Bitbucket pipeline's step, which is reached on loopback.
-pub(super) fn is_of_pipelines(vars: &Vars, address: &Address) -> bool {
+fn is_of_pipelines(vars: &Vars, address: &Address) -> bool {
     matches!(address, Address::Tcp { .. }) && address.is_loopback() && vars.has("BITBUCKET_BUILD_NUMBER")
+}
+
+/// What gives the engine more memory.
+pub(super) fn more_memory(vars: &Vars, address: &Address) -> &'static str {
+    if is_of_pipelines(vars, address) { PIPELINES_MEMORY } else { "give the engine more" }
 }
 
 /// What helps where this engine does not answer.

@@ -7,7 +7,6 @@ use super::log::plain;
 use super::progress::FailedStep;
 use super::request::BuildRequest;
 use crate::docker::engine::EngineFacts;
-use crate::docker::gone::PIPELINES_MEMORY;
 use crate::docker::http::{RequestError, plugin_hint};
 use crate::docker::ignore::{Matcher, locate};
 use crate::error::Error;
@@ -112,8 +111,7 @@ fn hint(message: &str, step: Option<&FailedStep>, request: &BuildRequest<'_>, en
         return Some("make room on the engine: `docker system df`, then `docker builder prune`".to_owned());
     }
     if message.contains("exit code: 137") || said("signal: killed") {
-        let more = if engine.of_pipelines { PIPELINES_MEMORY } else { "give the engine more" };
-        return Some(format!("the step was killed, most likely for want of memory: {more}"));
+        return Some(format!("the step was killed, most likely for want of memory: {}", engine.more_memory));
     }
     if message.contains("SSH key") || message.contains("no ssh handler") {
         return Some(

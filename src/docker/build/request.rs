@@ -115,7 +115,7 @@ pub(super) mod tests {
             buildkit: true,
             containerd_store: false,
             address: "unix:///var/run/docker.sock".into(),
-            of_pipelines: false,
+            more_memory: "give the engine more",
             on_this_host: true,
         }
     }
