@@ -1,5 +1,7 @@
 //! `builder` of deploy.yaml: engines elsewhere, one or several, and what becomes of a run that loses one.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::Value;
 
 use crate::support::{Certificates, EngineProxy, Project, Ran, Running, StandIn, with_base_image};
@@ -199,6 +201,20 @@ fn when_all_are_lost_each_is_named_with_its_reason() {
 }
 
 #[test]
+fn a_build_that_takes_two_engines_down_is_not_given_a_third() {
+    let engines = [EngineProxy::open(), EngineProxy::open(), EngineProxy::open()];
+    let all = [&engines[0], &engines[1], &engines[2]];
+    let (project, _aws) = deploying(&list(&all), &["api"], SLOW);
+    let mut running = Running::start(&project, &["deploy"]);
+    begun(&mut running, "api", &all).cut();
+    begun(&mut running, "api", &all).cut();
+    let ran = running.ends().exits(5).says("2 builders were lost while they worked on this").says("memory");
+    assert_eq!(service(&ran, "api")["verdict"], "build-failed");
+    let builds: usize = engines.iter().map(|engine| engine.requests("/build?").len()).sum();
+    assert_eq!(builds, 2);
+}
+
+#[test]
 fn a_step_that_fails_is_not_tried_elsewhere() {
     let engines = [EngineProxy::open(), EngineProxy::open()];
     let (project, _aws) =
@@ -231,6 +247,25 @@ fn latest_needs_no_engine_once_the_image_is_in_the_registry() {
     let ran = project.shipit(&["deploy", "--output", "json"]).exits(0).says("the image is in the registry already");
     assert_eq!(service(&ran, "api")["verdict"], "deployed");
     assert_eq!(service(&ran, "api")["digest"], aws.latest("api-dev"));
+}
+
+#[test]
+fn an_engine_behind_ssh_builds_and_pushes() {
+    let engine = EngineProxy::open();
+    let (project, aws) = deploying("ssh://me@far", &["api"], "FROM scratch\nCOPY app /app\n");
+    // In place of `ssh`: it writes down what it was asked, and dials the engine as the far side's docker would.
+    let ssh =
+        format!("#!/bin/sh\necho \"$@\" >> asked\nDOCKER_HOST={} exec docker system dial-stdio\n", engine.address());
+    let project = project.file("bin/ssh", &ssh);
+    std::fs::set_permissions(project.path("bin/ssh"), std::fs::Permissions::from_mode(0o755)).expect("a program");
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").expect("a PATH"));
+    let project = project.var("PATH", &path);
+    let ran = project.shipit(&["deploy", "--allow-dirty", "--output", "json"]).exits(0);
+    let asked = std::fs::read_to_string(project.path("asked")).expect("what ssh was asked");
+    assert!(asked.lines().all(|line| line.ends_with("-l me -- far docker system dial-stdio")), "{asked}");
+    assert_eq!(service(&ran, "api")["builder"], "ssh://me@far");
+    assert_eq!(service(&ran, "api")["digest"], aws.latest("api-dev"));
+    assert_eq!(engine.requests("/build?").len(), 1);
 }
 
 #[test]

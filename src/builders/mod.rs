@@ -66,6 +66,14 @@ impl Builders {
         for (builder, reached) in wanted.iter().zip(reached.await) {
             match reached {
                 Ok(engine) => {
+                    if engine.is_in_the_clear() {
+                        let text = format!(
+                            "builder `{}` is reached without TLS: sources, build secrets and the",
+                            builder.name
+                        );
+                        let hint = "use ssh://, or give the engine TLS and name its folder with `certs`".to_owned();
+                        events.warn(format!("{text} registry's password can be read on the way"), Some(hint));
+                    }
                     members.push(Member { engine, jobs: builder.jobs, platforms: builder.platforms.clone() });
                 }
                 Err(error) => refusals.push((builder, error)),

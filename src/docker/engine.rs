@@ -121,6 +121,12 @@ impl Engine {
         &self.bollard
     }
 
+    /// Whether what it is sent can be read on the way.
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        let address = self.client.connector().address();
+        matches!(address, Address::Tcp { tls: None, .. }) && !address.is_loopback()
+    }
+
     /// An error when the engine cannot build as shipit needs it to.
     pub(crate) fn require_buildkit(&self) -> Result<()> {
         if self.facts.buildkit {

@@ -89,3 +89,70 @@ impl Check<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use crate::config::load::from_text;
+    use crate::config::manifest::Manifest;
+    use crate::config::specification::{Builder, Platform};
+
+    fn with(builder: &str) -> String {
+        format!(
+            "version: 1\nbuilder: {builder}\nenvironments:\n  dev: {{ branch: develop }}\nservices:\n  api:\n    repository: api\n"
+        )
+    }
+
+    fn resolved(builder: &str) -> Vec<Builder> {
+        let manifest: Manifest = from_text(&with(builder)).unwrap_or_else(|faults| panic!("{builder}: {faults:?}"));
+        let builders = manifest.builder.expect("a builder");
+        builders.all().iter().map(|written| written.resolve(Path::new("/shop"))).collect()
+    }
+
+    #[test]
+    fn one_engine_and_several_are_written_as_they_come_to_mind() {
+        let plain = |host: &str| Builder {
+            name: host.to_owned(),
+            host: host.to_owned(),
+            certs: None,
+            jobs: None,
+            platforms: Vec::new(),
+        };
+        assert_eq!(resolved("ssh://me@big"), [plain("ssh://me@big")]);
+        assert_eq!(resolved("[tcp://a:1, 'unix:///b']"), [plain("tcp://a:1"), plain("unix:///b")]);
+        let described = Builder {
+            name: "big".to_owned(),
+            certs: Some(PathBuf::from("/shop/certs")),
+            jobs: Some(4),
+            platforms: vec![Platform::LinuxAmd64],
+            ..plain("tcp://a:1")
+        };
+        let text = "{ host: tcp://a:1, name: big, certs: certs, jobs: 4, platforms: [linux/amd64] }";
+        assert_eq!(resolved(text), std::slice::from_ref(&described));
+        assert_eq!(resolved(&format!("[tcp://b:1, {text}]")), [plain("tcp://b:1"), described]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_at_its_place() {
+        for (builder, expected) in [
+            ("[]", "there is no builder in this list"),
+            ("5", "expected an address, a map with `host`, or a list of them"),
+            ("[5]", "expected an address, or a map with `host`"),
+            ("{ name: big }", "`host` is missing here"),
+            ("[{ hots: tcp://a:1 }]", "unknown key `hots`"),
+            ("build-1:2376", "this is no engine's address: it has no scheme"),
+            ("tcp://${env}:1", "`${…}` is not read in a builder"),
+            ("{ host: tcp://a:1, certs: \"${env}\" }", "`${…}` is not read in a builder"),
+            ("{ host: ssh://a, certs: c }", "certificates are for TLS to a tcp:// address"),
+            ("{ host: tcp://a:1, jobs: 0 }", "it builds 1 to 255 images at a time"),
+            ("{ host: tcp://a:1, platforms: [] }", "it would build for nothing"),
+            ("{ host: tcp://a:1, platforms: [linux/arm64] }", "no builder takes linux/amd64, which `api` needs"),
+            ("[tcp://a:1, tcp://a:1]", "this engine is there twice"),
+            ("[{ host: tcp://a:1, name: x }, { host: tcp://b:1, name: x }]", "another builder is called `x` already"),
+        ] {
+            let faults = from_text(&with(builder)).err().unwrap_or_else(|| panic!("{builder} is taken"));
+            assert!(faults.iter().any(|fault| fault.message().contains(expected)), "{builder}: {faults:?}");
+        }
+    }
+}

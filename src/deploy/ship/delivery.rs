@@ -45,7 +45,8 @@ impl<'a> Ship<'a> {
     async fn another(&self) -> Result<Place<'a>> {
         loop {
             let place = self.place().await?;
-            if place.engine().is_there().await {
+            let engine = place.engine().clone();
+            if self.unless_cancelled(async { Ok(engine.is_there().await) }).await? {
                 return Ok(place);
             }
             place.lose(&Error::new(Exit::Build, "it does not answer any more"));
