@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::support::{Certificates, EngineProxy, Project, Ran, Running, StandIn, with_base_image};
 
 /// Two services that write a line, and then take a while. What they write is new each time, so nothing is cached.
-const SLOW: &str = "FROM busybox:stable\nARG NONCE\nRUN echo begun $NONCE && sleep 3\n";
+pub(crate) const SLOW: &str = "FROM busybox:stable\nARG NONCE\nRUN echo begun $NONCE && sleep 3\n";
 
 /// A project with these services, which these builders build. Docker's own setting leads nowhere: it plays no part.
-fn deploying(builders: &str, services: &[&str], dockerfile: &str) -> (Project, StandIn) {
+pub(crate) fn deploying(builders: &str, services: &[&str], dockerfile: &str) -> (Project, StandIn) {
     with_base_image();
     let mut manifest = format!(
         "version: 1\nname: sample\naws: {{ region: ap-south-1 }}\nbuilder: {builders}\n\
@@ -170,7 +170,11 @@ fn a_build_begins_again_elsewhere_when_its_engine_is_lost() {
     let mut running = Running::start(&project, &["deploy"]);
     let lost = begun(&mut running, "api", &[&engines[0], &engines[1]]);
     lost.cut();
-    let ran = running.ends().exits(0).says(&format!("builder `{}`: ", lost.address())).says("its work begins again on");
+    let ran = running
+        .ends()
+        .exits(0)
+        .says(&format!("builder `{}`: ", lost.address()))
+        .says("its work begins again on another");
     let other = engines.iter().find(|engine| engine.address() != lost.address()).expect("another");
     assert_eq!(service(&ran, "api")["builder"], other.address());
     assert_eq!(service(&ran, "api")["digest"], aws.latest("api-dev"));
@@ -234,7 +238,7 @@ fn an_engine_that_is_lost_during_the_push_costs_a_second_build() {
     let home = engines.iter().find(|engine| at_home == engine.address()).expect("one of them");
     let project = project.file("app", "two\n").committed();
     home.cut_at("/push?tag=git");
-    let ran = project.shipit(&["deploy", "--output", "json"]).exits(0).says("its work begins again on");
+    let ran = project.shipit(&["deploy", "--output", "json"]).exits(0).says("its work begins again on another");
     assert_ne!(service(&ran, "api")["builder"], at_home);
     assert_eq!(service(&ran, "api")["digest"], aws.latest("api-dev"));
 }

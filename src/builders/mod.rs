@@ -114,6 +114,14 @@ impl Builders {
         self.members.len() > 1
     }
 
+    /// Whether an engine is left that takes this platform.
+    pub(crate) fn can_build(&self, platform: Platform) -> bool {
+        self.members
+            .iter()
+            .zip(self.states().iter())
+            .any(|(member, state)| state.lost.is_none() && member.takes(platform))
+    }
+
     /// Waits until an engine is free for this service's build. `jobs` is how many builds one has at a time where
     /// deploy.yaml does not say.
     ///
@@ -144,7 +152,7 @@ impl Builders {
                     running: state.running,
                     limit: member.jobs.unwrap_or(jobs).max(1),
                     lost: state.lost.is_some(),
-                    takes: member.platforms.is_empty() || member.platforms.contains(&platform),
+                    takes: member.takes(platform),
                     native: facts.os == "linux" && facts.arch == platform.architecture(),
                 }
             })
@@ -173,6 +181,12 @@ impl Builders {
 
     fn states(&self) -> MutexGuard<'_, Vec<State>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Member {
+    fn takes(&self, platform: Platform) -> bool {
+        self.platforms.is_empty() || self.platforms.contains(&platform)
     }
 }
 

@@ -34,10 +34,12 @@ impl<'a> Ship<'a> {
             if lost.len() == MOST_LOST {
                 return Err(Stop::new(verdict, lost_too_often(exit, lost)));
             }
+            // At once: the others may be busy for a while.
+            if self.deploy.builders.can_build(self.service.platform) {
+                self.events.warn(format!("builder {why}; its work begins again on another"), None);
+            }
             let next = self.another().await;
             place = next.map_err(|error| Stop::new(verdict, again(error, exit)))?;
-            let on = place.engine().facts().label();
-            self.events.warn(format!("builder {why}; its work begins again on {on}"), None);
         }
     }
 
