@@ -140,7 +140,7 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) fail_fast: bool,
 
-    /// How many images to build at a time
+    /// How many images an engine builds at a time, where deploy.yaml does not say
     #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) jobs: u8,
 

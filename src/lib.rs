@@ -4,6 +4,7 @@
 
 mod approval;
 mod aws;
+mod builders;
 mod check;
 mod ci;
 mod cli;

@@ -30,6 +30,12 @@ mod local;
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
 
+/// The Docker of a Bitbucket pipeline.
+mod bitbucket_docker;
+
+/// Engines elsewhere.
+mod builders;
+
 /// What is found in the way before anything is built.
 mod gates;
 
