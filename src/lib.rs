@@ -17,6 +17,7 @@ mod exit;
 mod gates;
 mod git;
 mod history;
+mod init;
 mod interrupt;
 mod local;
 mod observe;

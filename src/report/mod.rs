@@ -5,6 +5,7 @@ mod clean;
 mod console;
 mod diagnosis;
 mod error;
+mod init;
 mod json;
 mod line;
 mod live;
@@ -29,6 +30,9 @@ use tokio::task::JoinHandle;
 
 pub(crate) use console::{Console, Reporting};
 use error::print as print_error;
+pub(crate) use init::{
+    Fate, difference as print_difference, file as print_file, notes as print_notes, to_do as print_to_do,
+};
 pub(crate) use out::Out;
 use shared_redactor::SharedRedactor;
 pub(crate) use standing::{history as print_history, status as print_status};
