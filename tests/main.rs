@@ -18,6 +18,9 @@ mod endings;
 /// Every exit code of the contract, with what it prints.
 mod exit_codes;
 
+/// deploy.yaml and the CI file, from what a project has.
+mod init;
+
 /// Ctrl-C and SIGTERM at every stage.
 mod interrupt;
 
