@@ -2,7 +2,7 @@
 //!
 //! An event is data: no colour, no layout, no prose that a machine would have to parse.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -219,26 +219,44 @@ impl Message {
 pub(crate) struct Events {
     sink: mpsc::UnboundedSender<Message>,
     service: Option<Arc<str>>,
+    entered: Arc<Mutex<Vec<Entered>>>,
+}
+
+/// A service entered a stage, or, without one, ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Entered {
+    pub(crate) service: Arc<str>,
+    pub(crate) stage: Option<Stage>,
+    pub(crate) at: Timestamp,
 }
 
 impl Events {
     pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Message>) {
         let (sink, receiver) = mpsc::unbounded_channel();
-        (Self { sink, service: None }, receiver)
+        (Self { sink, service: None, entered: Arc::default() }, receiver)
     }
 
     /// The same sink, for one service.
     pub(crate) fn of(&self, service: &str) -> Self {
-        Self { sink: self.sink.clone(), service: Some(service.into()) }
+        Self { service: Some(service.into()), ..self.clone() }
     }
 
     /// A reporter that has gone away is no reason to stop a deploy: the event is dropped.
     pub(crate) fn emit(&self, kind: Kind) {
-        let _ = self.sink.send(Message::Event(Box::new(Event {
-            at: Timestamp::now(),
-            service: self.service.clone(),
-            kind,
-        })));
+        let at = Timestamp::now();
+        if let Some(service) = &self.service
+            && let Kind::Stage { .. } | Kind::ServiceFinished { .. } = kind
+        {
+            let stage = if let Kind::Stage { stage } = kind { Some(stage) } else { None };
+            let entered = Entered { service: Arc::clone(service), stage, at };
+            self.entered.lock().unwrap_or_else(PoisonError::into_inner).push(entered);
+        }
+        let _ = self.sink.send(Message::Event(Box::new(Event { at, service: self.service.clone(), kind })));
+    }
+
+    /// The stages that the services have been through so far, for whoever writes down how long each took.
+    pub(crate) fn entered(&self) -> Vec<Entered> {
+        self.entered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns when all that was emitted so far is printed.

@@ -54,6 +54,9 @@ pub(crate) struct ServicePlan {
     /// What runs on the new image before the rollout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before_deploy: Option<Vec<String>>,
+    /// Services of this run that are rolled out before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) depends_on: Vec<String>,
     pub(crate) cluster: String,
     pub(crate) ecs_service: String,
     pub(crate) service_arn: Option<String>,
@@ -161,6 +164,7 @@ pub(crate) fn plan(
     }
     let services = specification.services.iter().zip(&observed.services);
     let services = services.map(|(service, seen)| draft.service(service, seen, observed, request)).collect();
+    let services = in_order(services, specification);
     Plan {
         environment: environment.name.clone(),
         branch: request.branch.clone(),
@@ -175,6 +179,15 @@ pub(crate) fn plan(
         warnings: draft.warnings,
         unchecked: draft.unchecked,
     }
+}
+
+/// Notes who waits for whom, as far as both are part of the run.
+fn in_order(mut services: Vec<ServicePlan>, specification: &Specification) -> Vec<ServicePlan> {
+    let names: Vec<String> = services.iter().map(|service| service.service.clone()).collect();
+    for (plan, service) in services.iter_mut().zip(&specification.services) {
+        plan.depends_on = service.depends_on.iter().filter(|name| names.contains(name)).cloned().collect();
+    }
+    services
 }
 
 struct Draft {
@@ -222,6 +235,7 @@ impl Draft {
             build_secrets: service.build_secrets.keys().cloned().collect(),
             tags: self.tags(service, seen, &request.revision),
             before_deploy: service.before_deploy.as_ref().map(|task| task.command.clone()),
+            depends_on: Vec::new(),
             cluster: service.cluster.clone(),
             ecs_service: service.service.clone(),
             service_arn: found.map(|found| found.arn.clone()),

@@ -1,6 +1,7 @@
 //! The receipt: one JSON file that says who took what where, when, on whose word, and how it ended. It is made of what
 //! the run knew; nothing is asked for it. Secret values are hidden in it as in every output.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -8,8 +9,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::aws::Calls;
 use crate::ci::Ci;
 use crate::error::{Error, Result};
+use crate::event::{Entered, Stage};
 use crate::exit::Exit;
 use crate::redact::Redactor;
 use crate::verdict::{Outcome, Verdict};
@@ -41,6 +44,11 @@ pub(crate) struct Receipt {
     /// Why the run as a whole ended early.
     error: Option<String>,
     services: Vec<ServiceReceipt>,
+    /// The requests that were made to AWS, `SERVICE:Operation` to how many; what was sent again counts again.
+    calls: BTreeMap<String, u32>,
+    /// Where they are counted.
+    #[serde(skip)]
+    pub(crate) counted: Calls,
     /// What ran before, by service.
     #[serde(skip)]
     pub(crate) before: Vec<Before>,
@@ -65,6 +73,14 @@ struct ServiceReceipt {
     previous_digest: Option<String>,
     deployment: Option<String>,
     reason: Option<String>,
+    seconds: f64,
+    /// In the order in which they were entered.
+    stages: Vec<StageReceipt>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct StageReceipt {
+    stage: Stage,
     seconds: f64,
 }
 
@@ -99,6 +115,8 @@ impl Receipt {
             exit_code: None,
             error: None,
             services: Vec::new(),
+            calls: BTreeMap::new(),
+            counted: Calls::default(),
             before: Vec::new(),
         }
     }
@@ -112,17 +130,18 @@ impl Receipt {
     }
 
     /// Writes the end in.
-    pub(crate) fn end(&mut self, now: Timestamp, exit: Exit, ended: Result<&[Outcome], &Error>) {
+    pub(crate) fn end(&mut self, now: Timestamp, exit: Exit, ended: Result<&[Outcome], &Error>, entered: &[Entered]) {
         self.finished_at = Some(now);
         self.seconds = now.duration_since(self.started_at).as_secs_f64();
         self.exit_code = Some(exit);
+        self.calls = self.counted.made();
         match ended {
-            Ok(outcomes) => self.services = outcomes.iter().map(|outcome| self.service(outcome)).collect(),
+            Ok(outcomes) => self.services = outcomes.iter().map(|outcome| self.service(outcome, entered)).collect(),
             Err(error) => self.error = Some(error.line()),
         }
     }
 
-    fn service(&self, outcome: &Outcome) -> ServiceReceipt {
+    fn service(&self, outcome: &Outcome, entered: &[Entered]) -> ServiceReceipt {
         let before = self.before.iter().find(|before| before.service == outcome.service);
         ServiceReceipt {
             service: outcome.service.clone(),
@@ -135,6 +154,7 @@ impl Receipt {
             deployment: outcome.deployment.clone(),
             reason: outcome.reason.clone(),
             seconds: outcome.seconds,
+            stages: stages(&outcome.service, entered),
         }
     }
 
@@ -143,6 +163,16 @@ impl Receipt {
         hide(&mut value, redactor);
         serde_json::to_string_pretty(&value)
     }
+}
+
+/// How long one service was in each stage. The last one it entered has no length unless its end is known.
+fn stages(service: &str, entered: &[Entered]) -> Vec<StageReceipt> {
+    let own: Vec<&Entered> = entered.iter().filter(|one| *one.service == *service).collect();
+    let lengths = own.windows(2).filter_map(|pair| {
+        let seconds = pair[1].at.duration_since(pair[0].at).as_secs_f64();
+        Some(StageReceipt { stage: pair[0].stage?, seconds: (seconds * 1000.0).round() / 1000.0 })
+    });
+    lengths.collect()
 }
 
 /// Before anything is done: a run whose receipt could not be written is not begun.
@@ -193,6 +223,7 @@ fn hide(value: &mut Value, redactor: &Redactor) {
 mod tests {
     use super::{Before, Receipt, check, write};
     use crate::error::Error;
+    use crate::event::{Entered, Stage};
     use crate::exit::Exit;
     use crate::redact::Redactor;
     use crate::secret::Secret;
@@ -217,7 +248,9 @@ mod tests {
         });
         let mut outcome = Outcome::ended("api", Verdict::RolloutFailed, Exit::Rollout);
         outcome.reason = Some("it said hunter2hunter2".to_owned());
-        receipt.end(time(112), Exit::Rollout, Ok(&[outcome]));
+        let entered = [(Some(Stage::Build), 101), (Some(Stage::Push), 105), (None, 111)];
+        let entered = entered.map(|(stage, at)| Entered { service: "api".into(), stage, at: time(at) });
+        receipt.end(time(112), Exit::Rollout, Ok(&[outcome]), &entered);
         let secret = Secret::new("hunter2hunter2");
         write(&receipt, &path, &Redactor::new([&secret])).expect("it is written");
         write(&receipt, &path, &Redactor::new([&secret])).expect("and written anew");
@@ -231,13 +264,15 @@ mod tests {
         assert_eq!(json["services"][0]["verdict"], "rollout-failed");
         assert_eq!(json["services"][0]["previous_digest"], "sha256:0");
         assert_eq!(json["services"][0]["reason"], "it said ***");
+        let stages = serde_json::json!([{"stage": "build", "seconds": 4.0}, {"stage": "push", "seconds": 6.0}]);
+        assert_eq!(json["services"][0]["stages"], stages);
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left beside it");
     }
 
     #[test]
     fn a_run_that_never_began_has_a_receipt_too() {
         let mut receipt = Receipt::begin("deploy", time(100));
-        receipt.end(time(101), Exit::Usage, Err(&Error::new(Exit::Usage, "no such environment")));
+        receipt.end(time(101), Exit::Usage, Err(&Error::new(Exit::Usage, "no such environment")), &[]);
         let json = receipt.to_json(&Redactor::new([])).expect("JSON");
         assert!(json.contains("\"error\": \"no such environment\"") && json.contains("\"services\": []"), "{json}");
     }

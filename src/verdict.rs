@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     Superseded,
     NotProven,
     Interrupted,
+    /// Not rolled out, because a service that it depends on was not.
+    Skipped,
 }
 
 impl Verdict {
@@ -40,6 +42,7 @@ impl Verdict {
             Self::Superseded => "superseded",
             Self::NotProven => "not-proven",
             Self::Interrupted => "interrupted",
+            Self::Skipped => "skipped",
         }
     }
 

@@ -47,6 +47,7 @@ mod status;
 
 /// Secret values, looked for in everything that a deploy says and leaves behind.
 mod secrets;
+mod services;
 
 /// Another registry than the stand-in's own.
 mod registry;

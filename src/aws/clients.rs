@@ -10,6 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 
+use super::calls::Calls;
 use super::ecs::Batch;
 use super::pace::Pace;
 use crate::config::specification::Environment;
@@ -26,13 +27,20 @@ pub(crate) struct Settings {
     pub(crate) credentials: Option<Credentials>,
     /// The region where neither deploy.yaml nor the SDK's chain names one.
     pub(crate) fallback_region: Option<&'static str>,
+    /// Where the calls are counted.
+    pub(crate) calls: Calls,
 }
 
 impl Settings {
     /// For an endpoint on this machine that takes these keys.
     pub(crate) fn stand_in(endpoint: String, key: String, secret: &Secret, region: &'static str) -> Self {
         let credentials = Credentials::new(key, secret.expose(), None, None, "stand-in");
-        Self { endpoint_url: Some(endpoint), credentials: Some(credentials), fallback_region: Some(region) }
+        Self {
+            endpoint_url: Some(endpoint),
+            credentials: Some(credentials),
+            fallback_region: Some(region),
+            ..Self::default()
+        }
     }
 }
 
@@ -47,6 +55,7 @@ pub(crate) struct Clients {
     /// Every `DescribeServices` of the run goes through here, so that many services share one call.
     pub(super) services: Batch,
     config: SdkConfig,
+    calls: Calls,
 }
 
 impl Clients {
@@ -64,22 +73,28 @@ impl Clients {
             Some(role) => assume(&config, role).await,
             None => config,
         };
-        let (ecs, pace) = (aws_sdk_ecs::Client::new(&config), Pace::default());
+        let (calls, pace) = (settings.calls.clone(), Pace::default());
+        let ecr = aws_sdk_ecr::config::Builder::from(&config).interceptor(calls.clone()).build();
+        let ecs = aws_sdk_ecs::config::Builder::from(&config).interceptor(calls.clone()).build();
+        let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(calls.clone()).build();
+        let ecs = aws_sdk_ecs::Client::from_conf(ecs);
         Ok(Self {
-            ecr: aws_sdk_ecr::Client::new(&config),
+            ecr: aws_sdk_ecr::Client::from_conf(ecr),
             services: Batch::start(ecs.clone(), pace.clone()),
             ecs,
-            sts: aws_sdk_sts::Client::new(&config),
+            sts: aws_sdk_sts::Client::from_conf(sts),
             region,
             pace,
             config,
+            calls,
         })
     }
 
     /// CloudWatch Logs in the region that a task definition writes its log to, which need not be the service's.
     /// Made when asked for: most runs never read a log.
     pub(super) fn logs(&self, region: Option<&str>) -> aws_sdk_cloudwatchlogs::Client {
-        let mut config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config);
+        let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config);
+        let mut config = config.interceptor(self.calls.clone());
         if let Some(region) = region {
             config = config.region(aws_sdk_cloudwatchlogs::config::Region::new(region.to_owned()));
         }

@@ -36,6 +36,7 @@ impl Fake {
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let settings = Settings {
+            calls: super::Calls::default(),
             endpoint_url: Some(url),
             credentials: Some(aws_sdk_ecs::config::Credentials::new("key", "secret", None, None, "test")),
             fallback_region: None,

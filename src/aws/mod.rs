@@ -3,6 +3,7 @@
 //! Nothing here decides anything about a deploy. It reads, it changes one thing when told to, and it turns every
 //! refusal into an error that names the action and what to do.
 
+mod calls;
 pub(crate) mod clients;
 pub(crate) mod ecr;
 pub(crate) mod ecs;
@@ -14,4 +15,5 @@ pub(crate) mod log_stream;
 pub(crate) mod logs;
 pub(crate) mod pace;
 
+pub(crate) use calls::Calls;
 pub(crate) use clients::{Clients, Settings};

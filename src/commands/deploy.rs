@@ -56,6 +56,7 @@ impl Run<'_> {
             false => None,
         };
         let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        self.noted.borrow_mut().receipt.counted = settings.calls.clone();
         let outcomes = self.go(&resolved, &settings).await;
         if let Some(stand_in) = stand_in {
             stand_in.close(self.cancel).await?;
@@ -85,8 +86,9 @@ impl Run<'_> {
             Ok(engine) if !self.args.dry_run => engine,
             _ => return Ok(deploy::planned(&plan)),
         };
-        if plan.services.iter().all(|service| deploy::refusal(&plan, &service.service).is_some()) {
-            return Ok(deploy::planned(&plan));
+        let planned = deploy::planned(&plan);
+        if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+            return Ok(planned);
         }
         let options = Options {
             timeout: self.args.timeout,

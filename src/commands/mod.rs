@@ -108,7 +108,7 @@ async fn finish(
     let error = ended.as_ref().err().map(Error::line);
     if let Some(path) = path {
         let told = ended.as_ref().map(|(_, outcomes)| outcomes.as_slice());
-        receipt.end(Timestamp::now(), exit_code, told);
+        receipt.end(Timestamp::now(), exit_code, told, &reporter.events().entered());
         if let Err(error) = receipt::write(&receipt, path, &Redactor::new(secrets.values())) {
             reporter.events().warn(error.line(), None);
             exit_code = if exit_code == Exit::Success { Exit::Fault } else { exit_code };

@@ -46,6 +46,7 @@ impl Run<'_> {
             false => None,
         };
         let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        self.noted.borrow_mut().receipt.counted = settings.calls.clone();
         let outcomes = self.go(&standing, &specification, &settings).await;
         if let Some(stand_in) = stand_in {
             stand_in.close(self.cancel).await?;

@@ -10,7 +10,7 @@ use crate::config::interpolate::Template;
 use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Service};
 use crate::config::settings::{AwsSettings, Setting, Settings};
 use crate::config::tree::{Node, Path, Step, steps};
-use crate::config::{grammar, locate, names, suggest};
+use crate::config::{dependencies, grammar, locate, names, suggest};
 
 /// Every service is looked at once for every environment; this bounds the time that takes.
 const MAX_ENVIRONMENTS: usize = 100;
@@ -189,11 +189,30 @@ impl Check<'_> {
             }
         }
         self.patterns(&join(&at, "ignore"), &service.ignore);
+        self.depends_on(manifest, name, service);
         for environment in manifest.environments.keys() {
             if self.is_full() {
                 break;
             }
             self.settings(name, environment, &Settings::of(name, service, environment));
+        }
+    }
+
+    fn depends_on(&mut self, manifest: &Manifest, name: &str, service: &Service) {
+        let mut seen: HashSet<&str> = HashSet::new();
+        for (index, other) in service.depends_on.iter().enumerate() {
+            let path = steps!["services", name, "depends_on", index];
+            if other == name {
+                self.fault(&path, None, format!("`{name}` cannot depend on itself"), None);
+            } else if !seen.insert(other) {
+                self.fault(&path, None, format!("`{other}` is there twice"), None);
+            } else if !manifest.services.contains_key(other) {
+                let known: Vec<&str> =
+                    manifest.services.keys().map(String::as_str).filter(|known| *known != name).collect();
+                self.fault(&path, None, format!("there is no service `{other}`"), Some(suggest::help(other, &known)));
+            } else if let Some(circle) = dependencies::circle(manifest, name, other) {
+                self.fault(&path, None, format!("these depend on each other in a circle: {circle}"), None);
+            }
         }
     }
 

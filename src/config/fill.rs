@@ -63,6 +63,7 @@ impl Filling<'_> {
             service,
             container,
             before_deploy: settings.before_deploy.as_ref().map(before_deploy).transpose()?,
+            depends_on: settings.depends_on.to_vec(),
         })
     }
 

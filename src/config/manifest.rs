@@ -127,6 +127,10 @@ pub(crate) struct Service {
     pub(crate) container: Option<String>,
     /// A task that runs on the new image before the rollout, a database migration for instance.
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// Services that have to be deployed before this one is rolled out, where they are part of the same run. They are
+    /// built side by side all the same.
+    #[serde(default)]
+    pub(crate) depends_on: Vec<String>,
     /// What differs in one environment.
     #[serde(default)]
     pub(crate) environments: IndexMap<String, Override>,

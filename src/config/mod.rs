@@ -6,6 +6,7 @@
 
 mod check;
 mod decode;
+mod dependencies;
 mod describe;
 mod diagnostic;
 mod fill;

@@ -26,6 +26,7 @@ pub(super) struct Settings<'m> {
     pub(super) service: Option<Setting<&'m str>>,
     pub(super) container: Option<Setting<&'m str>>,
     pub(super) before_deploy: Option<Setting<&'m BeforeDeploy>>,
+    pub(super) depends_on: &'m [String],
 }
 
 impl<'m> Settings<'m> {
@@ -68,6 +69,7 @@ impl<'m> Settings<'m> {
             service: text("service", &service.service, |own| &own.service),
             container: text("container", &service.container, |own| &own.container),
             before_deploy,
+            depends_on: &service.depends_on,
         }
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Service {
     /// Container name; `None`: the container whose image is this repository.
     pub(crate) container: Option<String>,
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// Services that are rolled out before this one, by their keys; they need not be part of the run.
+    pub(crate) depends_on: Vec<String>,
 }
 
 /// A task on the new image, before the rollout.

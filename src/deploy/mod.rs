@@ -5,6 +5,8 @@
 mod before;
 mod courier;
 mod leak;
+mod order;
+mod shared_layers;
 mod ship;
 
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::order::Ends;
+use self::shared_layers::SharedLayers;
 use crate::aws::Clients;
 use crate::config::specification::{Service, Specification};
 use crate::docker::Engine;
@@ -48,23 +52,36 @@ pub(crate) struct Deploy<'a> {
     pub(crate) cancel: &'a CancellationToken,
 }
 
+/// What the services of one run have to do with each other.
+struct Together {
+    /// Builds at a time.
+    builds: Semaphore,
+    ends: Ends,
+    layers: SharedLayers,
+}
+
 impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        let builds = Semaphore::new(self.options.jobs.max(1));
+        let together = Together {
+            builds: Semaphore::new(self.options.jobs.max(1)),
+            ends: Ends::of(self.plan.services.iter().map(|service| service.service.as_str())),
+            layers: SharedLayers::default(),
+        };
         let services = self.specification.services.iter().zip(&self.plan.services);
-        join_all(services.map(|(service, plan)| self.one(service, plan, &builds))).await
+        join_all(services.map(|(service, plan)| self.one(service, plan, &together))).await
     }
 
-    async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore) -> Outcome {
+    async fn one(&self, service: &Service, plan: &ServicePlan, together: &Together) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
         let mut outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
-            None => ship::Ship::new(self, service, plan, &events).run(builds).await,
+            None => ship::Ship::new(self, service, plan, &events).run(together).await,
         };
         outcome.revision = Some(self.plan.revision.full());
         outcome.seconds = began.elapsed().as_secs_f64();
+        together.ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
         outcome
     }
@@ -88,10 +105,19 @@ pub(crate) fn refusal(plan: &Plan, service: &str) -> Option<Error> {
 
 /// The verdicts of a plan that is not carried out.
 pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
+    let refused = |name: &str| refusal(plan, name);
+    let depends_on = |name: &str| {
+        plan.services.iter().find(|one| one.service == name).map_or(&[][..], |one| one.depends_on.as_slice())
+    };
     let outcomes = plan.services.iter().map(|service| {
-        let mut outcome = match refusal(plan, &service.service) {
-            Some(error) => Outcome::failed(&service.service, Verdict::Refused, &error),
-            None => Outcome::ended(&service.service, Verdict::Planned, Exit::Success),
+        let name = &service.service;
+        let held_back = order::held_back(depends_on, name, |other| refused(other).is_some());
+        let mut outcome = match (refused(name), held_back.and_then(|other| Some((other, refused(other)?)))) {
+            (Some(error), _) => Outcome::failed(name, Verdict::Refused, &error),
+            (None, Some((other, error))) => {
+                Outcome::failed(name, Verdict::Skipped, &order::because_of(other, Verdict::Refused, error.exit()))
+            }
+            (None, None) => Outcome::ended(name, Verdict::Planned, Exit::Success),
         };
         outcome.revision = Some(plan.revision.full());
         outcome

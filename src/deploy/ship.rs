@@ -2,18 +2,18 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
-use tokio::sync::Semaphore;
-
 use super::courier::Courier;
-use super::{Deploy, before, leak};
+use super::order::Ends;
+use super::shared_layers::Turn;
+use super::{Deploy, Together, before, leak};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::BuildRequest;
+use crate::docker::{BuildRequest, Image};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
-use crate::interrupt::unless_cancelled;
+use crate::interrupt::{interrupted, unless_cancelled};
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -53,8 +53,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, builds: &Semaphore) -> Outcome {
-        let ended = self.all_the_way(builds).await;
+    pub(super) async fn run(mut self, together: &Together) -> Outcome {
+        let ended = self.all_the_way(together).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -76,10 +76,14 @@ impl<'a> Ship<'a> {
         outcome
     }
 
-    async fn all_the_way(&mut self, builds: &Semaphore) -> Result<Verdict, Stop> {
-        let image = self.build(builds).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let digests = self.push(&image).await?;
+    async fn all_the_way(&mut self, together: &Together) -> Result<Verdict, Stop> {
+        let turn = self.unless_cancelled(async { Ok(together.builds.acquire().await) }).await;
+        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        together.ends.in_the_way(&self.plan.depends_on)?;
+        let image = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        drop(turn);
+        let image = self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
+        let digests = self.push(&image, together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
@@ -88,8 +92,7 @@ impl<'a> Ship<'a> {
         Ok(verdict)
     }
 
-    async fn build(&self, builds: &Semaphore) -> Result<String> {
-        let _turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await?;
+    async fn build(&self) -> Result<String> {
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
         let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
@@ -111,28 +114,38 @@ impl<'a> Ship<'a> {
         Ok(built.image_id)
     }
 
-    async fn inspect(&self, image: &str) -> Result<()> {
+    async fn inspect(&self, image: &str) -> Result<Image> {
         self.events.stage(Stage::Inspect);
         let image = self.unless_cancelled(self.deploy.engine.inspect(image)).await?;
         image.require_architecture(self.service.platform.architecture())?;
-        leak::check(&image, self.service, &self.deploy.specification.secrets)
+        leak::check(&image, self.service, &self.deploy.specification.secrets)?;
+        Ok(image)
     }
 
     /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, image: &str) -> Result<Vec<String>, Stop> {
+    async fn push(&mut self, image: &Image, together: &Together) -> Result<Vec<String>, Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
         let courier = Courier::send_to(&login, self.deploy.engine, self.events);
         let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
+        let turn = async { Ok(together.layers.turn(self.deploy.clients, &image.layers).await) };
+        let mut turn = match self.deploy.plan.services.len() {
+            1 => None,
+            _ => self.unless_cancelled(turn).await.map_err(failed)?,
+        };
         for tag in &self.plan.tags {
             if tag == "latest" {
+                self.after_those_before(&together.ends).await?;
                 self.ask_again().await?;
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
             }
-            let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
+            let pushed = courier.push(&image.id, &self.service.repository, tag, self.deploy.cancel);
             self.trail.digest = Some(pushed.await.map_err(failed)?);
+            if let Some(turn) = turn.take() {
+                turn.arrived();
+            }
         }
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();
@@ -141,6 +154,20 @@ impl<'a> Ship<'a> {
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
         Ok(std::iter::once(digest).chain(child).collect())
+    }
+
+    /// Waits for the services that this one depends on.
+    async fn after_those_before(&self, ends: &Ends) -> Result<(), Stop> {
+        let awaited = ends.awaited(&self.plan.depends_on);
+        if !awaited.is_empty() {
+            let are = if awaited.len() == 1 { "is" } else { "are" };
+            self.events.note(format!("waits until {} {are} deployed", awaited.join(" and ")));
+        }
+        tokio::select! {
+            biased;
+            () = self.deploy.cancel.cancelled() => Err(Stop::new(Verdict::Interrupted, interrupted(NOTHING_ROLLED))),
+            ended = ends.wait(&self.plan.depends_on) => ended,
+        }
     }
 
     /// Before anything that others see is moved: is the service still as it was when the plan was made?

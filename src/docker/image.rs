@@ -35,6 +35,8 @@ pub(crate) struct Image {
     pub(crate) command: Vec<String>,
     /// Bytes, unpacked.
     pub(crate) size: u64,
+    /// The diff ids of its layers, the base first.
+    pub(crate) layers: Vec<String>,
 }
 
 impl Engine {
@@ -60,6 +62,7 @@ impl Engine {
             entrypoint: config.entrypoint.unwrap_or_default(),
             command: config.cmd.unwrap_or_default(),
             size: answer.size,
+            layers: answer.root_fs.layers,
         })
     }
 
@@ -128,6 +131,14 @@ struct InspectAnswer {
     #[serde(default)]
     size: u64,
     config: Option<ConfigAnswer>,
+    #[serde(default, rename = "RootFS")]
+    root_fs: RootFs,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct RootFs {
+    layers: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -12,6 +12,8 @@ use super::clock::Millis;
 pub(crate) struct Script {
     /// How many times faster than the clock scripted time passes; 1 when absent.
     pub(crate) speed: Option<u32>,
+    /// ECS's published rates are enforced, by the clock and not by `speed`.
+    pub(crate) rates: bool,
     /// Actions that are refused, as IAM names them (`ecs:UpdateService`).
     pub(crate) deny: Vec<String>,
     pub(crate) faults: Vec<InjectedFault>,
@@ -25,6 +27,8 @@ pub(crate) struct Script {
 pub(crate) struct InjectedFault {
     /// An action as IAM names it, without the service (`DescribeServices`, `InitiateLayerUpload`).
     pub(crate) operation: String,
+    /// The registry's operations only: this repository's, and nobody else's.
+    pub(crate) repository: Option<String>,
     /// How many calls are answered properly first.
     pub(crate) after: u32,
     /// How many calls it hits; for ever when absent.

@@ -103,8 +103,19 @@ fn actions(service: &ServicePlan) -> Vec<String> {
         ),
         None => "prove what runs".to_owned(),
     };
-    let mut steps =
-        vec![format!("build the image for {}", service.platform), format!("push {}", service.tags.join(", then "))];
+    let mut steps = vec![format!("build the image for {}", service.platform)];
+    match service.depends_on.as_slice() {
+        [] => steps.push(format!("push {}", service.tags.join(", then "))),
+        others => {
+            steps.extend(service.tags.iter().filter(|tag| *tag != "latest").map(|tag| format!("push {tag}")));
+            steps.push(format!(
+                "wait until {} {} deployed",
+                words::list(others),
+                if others.len() == 1 { "is" } else { "are" }
+            ));
+            steps.push("push latest".to_owned());
+        }
+    }
     if let Some(command) = &service.before_deploy {
         steps.push(format!("run a task of its own on it to its good end: {}", command.join(" ")));
     }
@@ -177,6 +188,7 @@ mod tests {
                 build_secrets: Vec::new(),
                 tags: vec!["git-1a2b3c4d5e6f".to_owned(), "latest".to_owned()],
                 before_deploy: Some(vec!["./migrate".to_owned(), "up".to_owned()]),
+                depends_on: Vec::new(),
                 cluster: "dev".to_owned(),
                 ecs_service: "api".to_owned(),
                 service_arn: None,

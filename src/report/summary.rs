@@ -66,7 +66,7 @@ fn table(outcomes: &[Outcome]) -> Table {
 const fn tone(verdict: Verdict) -> Tone {
     match verdict {
         _ if verdict.is_good() => Tone::Good,
-        Verdict::TimedOut | Verdict::Superseded | Verdict::Interrupted => Tone::Warning,
+        Verdict::TimedOut | Verdict::Superseded | Verdict::Interrupted | Verdict::Skipped => Tone::Warning,
         _ => Tone::Bad,
     }
 }

@@ -39,6 +39,7 @@ fn wanted() -> Wanted {
         service: "api".to_owned(),
         container: Some("api".to_owned()),
         before_deploy: None,
+        depends_on: Vec::new(),
     }
 }
 

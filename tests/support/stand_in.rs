@@ -105,6 +105,15 @@ impl StandIn {
         answer["imageDetails"][0]["imageDigest"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
+    /// All tags of all images of the repository.
+    pub(crate) fn image_tags(&self, repository: &str) -> Vec<String> {
+        let target = "AmazonEC2ContainerRegistry_V20150921.DescribeImages";
+        let answer = self.aws("ecr", target, &serde_json::json!({"repositoryName": repository}));
+        let images = answer["imageDetails"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
+        let tags = images.flat_map(|image| image["imageTags"].as_array().cloned().unwrap_or_default());
+        tags.map(|tag| tag.as_str().expect("a tag").to_owned()).collect()
+    }
+
     /// The service as DescribeServices has it.
     pub(crate) fn service(&self, cluster: &str, service: &str) -> serde_json::Value {
         let target = "AmazonEC2ContainerServiceV20141113.DescribeServices";

@@ -38,7 +38,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
         Ok(place) => {
             let who = format!("arn:aws:iam::{}:user/local", place.account);
             let hit = match route.action(&method) {
-                Some(action) => lock(&shared.injected).hit(&format!("ecr:{action}"), &who),
+                Some(action) => lock(&shared.injected).hit(&format!("ecr:{action}"), &who, route.repository()),
                 None => super::wire::injected::Hit::default(),
             };
             tokio::time::sleep(hit.delay).await;

@@ -38,6 +38,18 @@ impl<'a> Route<'a> {
         }
     }
 
+    pub(crate) const fn repository(&self) -> Option<&'a str> {
+        match self {
+            Self::Base | Self::Nowhere => None,
+            Self::Uploads { repository }
+            | Self::Upload { repository, .. }
+            | Self::Blob { repository, .. }
+            | Self::Manifest { repository, .. }
+            | Self::Tags { repository }
+            | Self::Referrers { repository } => Some(repository),
+        }
+    }
+
     /// The IAM action that ECR asks for.
     pub(crate) fn action(&self, method: &Method) -> Option<&'static str> {
         Some(match self {

@@ -1,11 +1,12 @@
 //! The faults of the script, on the wire: which call is hit, and by what.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::fault::Fault;
+use super::rates::Rates;
 use crate::local::script::Script;
 
 #[derive(Debug, Default)]
@@ -13,6 +14,7 @@ pub(crate) struct Injected {
     script: Script,
     /// Calls seen so far, for each fault of the script.
     seen: Vec<u32>,
+    rates: Rates,
     /// Service ARN to its description from before the last `UpdateService`.
     before_update: HashMap<String, Value>,
 }
@@ -41,14 +43,21 @@ impl Injected {
         self.script = script;
     }
 
-    /// `action` is as IAM names it, `ecs:UpdateService`; `who` is the caller's ARN.
-    pub(crate) fn hit(&mut self, action: &str, who: &str) -> Hit {
+    /// `action` is as IAM names it, `ecs:UpdateService`; `who` is the caller's ARN; `repository` that of a request to the
+    /// registry.
+    pub(crate) fn hit(&mut self, action: &str, who: &str, repository: Option<&str>) -> Hit {
         if self.script.deny.iter().any(|denied| denied == action) {
             return Hit { fault: Some(denied(action, who)), ..Hit::default() };
         }
         let operation = action.rsplit(':').next().unwrap_or(action);
+        if self.script.rates
+            && action.starts_with("ecs:")
+            && let Err(fault) = self.rates.count(operation, Instant::now())
+        {
+            return Hit { fault: Some(fault), ..Hit::default() };
+        }
         for (fault, seen) in self.script.faults.iter().zip(&mut self.seen) {
-            if fault.operation != operation {
+            if fault.operation != operation || fault.repository.as_deref().is_some_and(|one| Some(one) != repository) {
                 continue;
             }
             *seen += 1;
@@ -119,11 +128,21 @@ mod tests {
             )
             .unwrap(),
         );
-        let mut code = |action| injected.hit(action, "me").fault.map(|fault| fault.code.into_owned());
+        let mut code = |action| injected.hit(action, "me", None).fault.map(|fault| fault.code.into_owned());
         let hits: Vec<bool> = (0..5).map(|_| code("ecs:DescribeServices").is_some()).collect();
         assert_eq!(hits, [false, true, true, false, false]);
         assert_eq!(code("ecs:TagResource").as_deref(), Some("AccessDeniedException"));
         assert_eq!(code("ecs:ListTasks"), None);
-        assert!((0..9).all(|_| injected.hit("ecr:PutImage", "me").drop), "without `times`, for ever");
+        assert!((0..9).all(|_| injected.hit("ecr:PutImage", "me", None).drop), "without `times`, for ever");
+    }
+
+    #[test]
+    fn a_fault_of_one_repository_is_nobody_elses() {
+        let mut injected = Injected::default();
+        let script = br#"{"faults": [{"operation": "PutImage", "repository": "a/b", "status": 500}]}"#;
+        injected.replace(script::parse(script).unwrap());
+        let mut hits = |repository| injected.hit("ecr:PutImage", "me", repository).fault.is_some();
+        assert!(hits(Some("a/b")));
+        assert!(!hits(Some("b")) && !hits(None));
     }
 }

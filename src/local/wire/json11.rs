@@ -24,7 +24,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
     let (parts, body) = request.into_parts();
     let caller = lock(&shared.keys).caller(&parts.headers, clock::now());
     let who = caller.as_ref().map(|caller| caller.arn.clone()).unwrap_or_default();
-    let hit = lock(&shared.injected).hit(&action, &who);
+    let hit = lock(&shared.injected).hit(&action, &who, None);
     tokio::time::sleep(hit.delay).await;
     if hit.drop && !hit.after_effect {
         record(shared, &action, 0, Value::Null);

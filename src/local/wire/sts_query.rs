@@ -22,7 +22,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
     };
     let operation = form.get("Action").cloned().unwrap_or_default();
     let action = format!("sts:{operation}");
-    let hit = lock(&shared.injected).hit(&action, "");
+    let hit = lock(&shared.injected).hit(&action, "", None);
     tokio::time::sleep(hit.delay).await;
     let answered = match hit.fault {
         _ if hit.drop => return Err(Dropped),
