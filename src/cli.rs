@@ -57,6 +57,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Write deploy.yaml and the CI file, from what the project says about itself
     Init(InitArgs),
+    /// Say what works, what does not and what to do about it: engine, credentials, repositories, services, permissions
+    Doctor(DoctorArgs),
     /// The stand-in for AWS on this machine
     Local(crate::commands::local::LocalArgs),
     /// Print the JSON Schema of deploy.yaml, for editors
@@ -342,6 +344,33 @@ impl From<CiName> for crate::ci::Provider {
             CiName::Gitlab => Self::GitLab,
         }
     }
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub(crate) struct DoctorArgs {
+    /// The environment to look at; without it, all of them
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+
+    /// Print the IAM policy that this deploy.yaml needs, and look at nothing
+    #[arg(long)]
+    pub(crate) iam_policy: bool,
+
+    /// The policy of who only looks: a dry run, status, history, doctor
+    #[arg(long, requires = "iam_policy")]
+    pub(crate) read_only: bool,
+
+    /// The policy of who also uses `shipit run`; `before_deploy` brings it along
+    #[arg(long, requires = "iam_policy")]
+    pub(crate) with_run: bool,
+
+    /// The policy of who also uses `shipit init --from-ecs`
+    #[arg(long, requires = "iam_policy")]
+    pub(crate) with_init: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod deploy;
 mod docker;
+mod doctor;
 mod error;
 mod event;
 mod exit;

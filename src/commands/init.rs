@@ -14,7 +14,12 @@ use crate::report::{Fate, print_difference, print_file, print_notes, print_to_do
 pub(super) async fn run(args: InitArgs, context: &Context) -> Result<Exit> {
     let (folder, name) = target(&args.config.config)?;
     let survey = Survey::of(&folder).await;
-    let proposal = init::propose(&survey, &name, args.ci.map(Into::into))?;
+    let live = match &args.from_ecs {
+        Some(cluster) => Some(init::read_live(cluster, init::region(&survey).as_deref(), &context.vars).await?),
+        None => None,
+    };
+    let live = live.as_ref().map(|live| (live, args.env.as_deref()));
+    let proposal = init::propose(&survey, live, &name, args.ci.map(Into::into))?;
     let (out, format) = (context.console.out(), context.console.format());
     print_notes(out, format, &proposal.notes);
     let mut refused = Vec::new();

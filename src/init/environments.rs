@@ -8,19 +8,27 @@ use super::survey::Survey;
 use crate::config::grammar;
 
 /// From the scripts and the pipelines; where they name none, from the branches.
-pub(super) fn infer(survey: &Survey, notes: &mut Vec<Note>) -> Vec<EnvironmentDraft> {
+/// `more`: one that has to be there, because it runs.
+pub(super) fn infer(
+    survey: &Survey,
+    more: impl FnOnce(&[String]) -> Option<String>,
+    notes: &mut Vec<Note>,
+) -> Vec<EnvironmentDraft> {
     let mut names = named(survey);
     for name in &names {
         notes.push(Note::found(format!("environment `{}`", name.value), &name.at));
     }
     // The order of a script need not be that of promotion; its usual names tell.
     names.sort_by_key(|name| rank(&name.value));
-    let known: Vec<String> = names.iter().map(|name| name.value.clone()).collect();
+    let mut known: Vec<String> = names.iter().map(|name| name.value.clone()).collect();
     let mut environments = if known.is_empty() { by_branches(survey, notes) } else { Vec::new() };
+    let there: Vec<String> = environments.iter().map(|one| one.name.clone()).chain(known.iter().cloned()).collect();
+    known.extend(more(&there).filter(|name| grammar::name(name).is_ok() && !there.contains(name)));
     for name in known.iter().map(String::as_str) {
         let branch = branch_of(survey, name, &known, notes);
         environments.push(EnvironmentDraft { name: name.to_owned(), branch, after: None, approval: false });
     }
+    environments.sort_by_key(|environment| rank(&environment.name));
     order(survey, &mut environments, &known, notes);
     environments
 }

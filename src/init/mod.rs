@@ -12,6 +12,7 @@ mod environments;
 mod evidence;
 mod helper;
 mod lines;
+mod live;
 mod pipeline;
 mod propose;
 mod rolls;
@@ -27,6 +28,7 @@ use std::path::Path;
 
 pub(crate) use diff::{Change, diff};
 pub(crate) use evidence::{Basis, Note};
+pub(crate) use live::{Live, read as read_live};
 pub(crate) use survey::Survey;
 
 use crate::ci::Provider;
@@ -54,12 +56,18 @@ pub(crate) struct Proposed {
     pub(crate) asked_for: bool,
 }
 
-/// `asked`: the CI that the command line names.
+/// `live`: what runs in ECS, and the environment that it is, where the user names it. `asked`: the CI that the command
+/// line names.
 ///
 /// # Errors
 /// There is no Dockerfile to deploy ([`Exit::Usage`]).
-pub(crate) fn propose(survey: &Survey, manifest: &str, asked: Option<Provider>) -> Result<Proposal> {
-    let (draft, mut notes) = propose::propose(survey);
+pub(crate) fn propose(
+    survey: &Survey,
+    live: Option<(&Live, Option<&str>)>,
+    manifest: &str,
+    asked: Option<Provider>,
+) -> Result<Proposal> {
+    let (draft, mut notes) = propose::propose(survey, live);
     if draft.services.is_empty() {
         return Err(Error::new(Exit::Usage, "there is no Dockerfile here that could be deployed")
             .hint("run it in the project's folder, or write a Dockerfile first"));
@@ -79,6 +87,11 @@ pub(crate) fn propose(survey: &Survey, manifest: &str, asked: Option<Provider>) 
     }
     to_do.splice(0..0, first_steps(&draft));
     Ok(Proposal { notes, files, to_do })
+}
+
+/// The region that the files name, to look at what runs there.
+pub(crate) fn region(survey: &Survey) -> Option<String> {
+    propose::propose(survey, None).0.region
 }
 
 /// What is written has to be what `shipit check` takes. That it is not is our fault.

@@ -2,18 +2,29 @@
 
 use super::draft::Draft;
 use super::evidence::{Note, Sourced};
+use super::live::Live;
 use super::script::Role;
 use super::survey::Survey;
-use super::{environments, services};
+use super::{environments, live, services};
 use crate::config::grammar;
 
-pub(super) fn propose(survey: &Survey) -> (Draft, Vec<Note>) {
+/// `live`: what runs, and the environment that it is, where the user names it.
+pub(super) fn propose(survey: &Survey, live: Option<(&Live, Option<&str>)>) -> (Draft, Vec<Note>) {
     let mut notes = survey.notes.clone();
-    let environments = environments::infer(survey, &mut notes);
+    let mut runs: Option<String> = None;
+    let more = |known: &[String]| {
+        let (live, named) = live?;
+        runs = Some(named.map_or_else(|| live::environment_of(&live.cluster, known), str::to_owned));
+        runs.clone()
+    };
+    let environments = environments::infer(survey, more, &mut notes);
     let mut draft = Draft { environments, ..Draft::default() };
     draft.services = services::infer(survey, &draft.names(), &mut notes);
     draft.bare = survey.scripts.iter().any(|script| script.bare && !script.secrets.is_empty());
     aws(survey, &mut draft, &mut notes);
+    if let (Some((live, _)), Some(environment)) = (live, runs) {
+        live::apply(&mut draft, live, &environment, &mut notes);
+    }
     (draft, notes)
 }
 

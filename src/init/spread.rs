@@ -36,6 +36,14 @@ impl Spread {
         Some(Self { common: common.clone(), own })
     }
 
+    /// Sets it for one environment, whatever it was.
+    pub(super) fn set(&mut self, environment: &str, value: &str) {
+        self.own.retain(|(name, _)| name != environment);
+        if self.common.replace(ENV, environment) != value {
+            self.own.push((environment.to_owned(), value.to_owned()));
+        }
+    }
+
     /// The name without the part that says the environment: `api` for `team/api-${env}`.
     pub(super) fn stem(&self) -> &str {
         let last = self.common.rsplit('/').find(|part| *part != ENV).unwrap_or(&self.common);
