@@ -3,8 +3,9 @@
 //! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
 
 mod before;
+mod cache;
 mod courier;
-mod leak;
+mod known;
 mod order;
 mod shared_layers;
 mod ship;
@@ -23,6 +24,7 @@ use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::leak;
 use crate::plan::{Plan, ServicePlan};
 use crate::verdict::{Outcome, Verdict};
 
@@ -44,12 +46,14 @@ pub(crate) struct Options {
 /// What every service's way needs.
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
-    pub(crate) engine: &'a Engine,
+    /// Absent where nothing has to be built.
+    pub(crate) engine: Option<&'a Engine>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,
     pub(crate) events: &'a Events,
     pub(crate) cancel: &'a CancellationToken,
+    pub(crate) leaks: &'a leak::Gate,
 }
 
 /// What the services of one run have to do with each other.
