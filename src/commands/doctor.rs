@@ -28,7 +28,7 @@ async fn print_policy(args: &DoctorArgs, context: &Context) -> Result<Exit> {
         names.iter().map(|name| standing.specification(name, &[], &context.vars)).collect::<Result<Vec<_>>>()?;
     let policy =
         policy(&specifications, Wanted { read_only: args.read_only, run: args.with_run, init: args.with_init })?;
-    context.console.data(&format!("{:#}\n", policy.document))?;
+    context.console.data(&policy.document)?;
     for note in &policy.notes {
         context.console.note(note);
     }

@@ -85,10 +85,19 @@ impl Check {
 
     /// What an error says, with its hint as the fix.
     fn of_error(what: &str, error: &Error) -> Self {
+        if let Some(action) = missing_action(error) {
+            let reason = reason(error).map_or(String::new(), |reason| format!(": {reason}"));
+            let fix = "`shipit doctor --iam-policy` prints the whole policy that is needed";
+            let check = Self::fails(what, error.exit(), format!("{action} is not allowed{reason}"), fix);
+            return Self { missing_action: Some(action), ..check };
+        }
         let fix = (!error.hints().is_empty()).then(|| error.hints().join("; "));
-        let missing_action = missing_action(error);
-        let detail = if error.is_rendered() { first_line(error.message()) } else { error.line() };
-        Self { exit_code: error.exit(), fix, missing_action, ..Self::new(what, State::Fails, detail) }
+        let detail = match (error.is_rendered(), error.causes()) {
+            (true, _) => first_line(error.message()),
+            (false, []) => error.message().to_owned(),
+            (false, causes) => format!("{}: {}", error.message(), causes.join("; ")),
+        };
+        Self { exit_code: error.exit(), fix, ..Self::new(what, State::Fails, detail) }
     }
 
     fn fix(mut self, text: impl Into<String>) -> Self {
@@ -108,6 +117,13 @@ fn first_line(rendered: &str) -> String {
     let first = lines.next().unwrap_or_default().trim_start_matches("error: ");
     let place = lines.next().map(str::trim).and_then(|line| line.strip_prefix("--> "));
     place.map_or_else(|| first.to_owned(), |place| format!("{place}: {first}"))
+}
+
+/// Why AWS refused, where it says so: no policy that allows it is mended otherwise than one that forbids it.
+fn reason(error: &Error) -> Option<String> {
+    let line = error.line();
+    let explicit = line.split_once(" with an explicit deny").map(|(_, rest)| format!("an explicit deny{rest}"));
+    explicit.or_else(|| line.split_once(" because ").map(|(_, because)| because.to_owned()))
 }
 
 /// The action that AWS names in its refusal, or the one that was called.
@@ -180,7 +196,7 @@ async fn environment(specification: &Specification, vars: &Vars) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Exit, missing_action};
+    use super::{Check, Error, Exit, missing_action};
 
     #[test]
     fn the_action_that_is_missing_is_named() {
@@ -190,5 +206,13 @@ mod tests {
                      ecs:DescribeServices on resource: arn because no identity-based policy allows it";
         assert_eq!(refused(words).as_deref(), Some("ecs:DescribeServices"));
         assert_eq!(refused("ClusterNotFoundException: Cluster not found."), None);
+        let check =
+            |words: &str| Check::of_error("api", &Error::new(Exit::Aws, "AWS refused ecs:ListTasks").cause(words));
+        assert!(check(words).detail.ends_with("is not allowed: no identity-based policy allows it"));
+        let denied = words.replace(
+            " because no identity-based policy allows it",
+            " with an explicit deny in a service control policy",
+        );
+        assert!(check(&denied).detail.ends_with(": an explicit deny in a service control policy"));
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::config::specification::{Environment, Service, Specification};
@@ -61,7 +62,7 @@ const GROUPS: &[Group] = &[
         sid: "Images",
         when: When::Always,
         on: On::Repositories,
-        actions: &["ecr:DescribeRepositories", "ecr:DescribeImages", "ecr:BatchGetImage"],
+        actions: &["ecr:DescribeRepositories", "ecr:DescribeImages", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
     },
     Group {
         sid: "Push",
@@ -102,8 +103,28 @@ const GROUPS: &[Group] = &[
 
 /// A policy, and what is to be known about it.
 pub(crate) struct Policy {
-    pub(crate) document: Value,
+    /// Pretty JSON, with a newline at the end.
+    pub(crate) document: String,
     pub(crate) notes: Vec<String>,
+}
+
+/// In the order in which policies are usually written.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    version: &'static str,
+    statement: Vec<Statement>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    sid: &'static str,
+    effect: &'static str,
+    action: Value,
+    resource: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Value>,
 }
 
 /// One policy for these environments, which have to be in one account.
@@ -133,14 +154,13 @@ pub(crate) fn policy(specifications: &[Specification], wanted: Wanted) -> Result
         When::Init => wanted.init,
     };
     let groups: Vec<&Group> = GROUPS.iter().filter(takes).collect();
-    let statements: Vec<Value> = groups.iter().map(|group| statement(group, specifications)).collect();
-    Ok(Policy {
-        document: json!({"Version": "2012-10-17", "Statement": statements}),
-        notes: notes(specifications, &groups),
-    })
+    let statement = groups.iter().map(|group| statement(group, specifications)).collect();
+    let document = serde_json::to_string_pretty(&Document { version: "2012-10-17", statement })
+        .map_err(|error| Error::new(Exit::Fault, "the policy cannot be written as JSON").because(&error))?;
+    Ok(Policy { document: document + "\n", notes: notes(specifications, &groups) })
 }
 
-fn statement(group: &Group, specifications: &[Specification]) -> Value {
+fn statement(group: &Group, specifications: &[Specification]) -> Statement {
     let mut resources: BTreeSet<String> = BTreeSet::new();
     let mut clusters: BTreeSet<String> = BTreeSet::new();
     for specification in specifications {
@@ -150,22 +170,19 @@ fn statement(group: &Group, specifications: &[Specification]) -> Value {
             clusters.insert(place.arn("ecs", &format!("cluster/{}", service.cluster)));
         }
     }
-    let mut statement = json!({
-        "Sid": group.sid,
-        "Effect": "Allow",
-        "Action": single(group.actions.iter().map(|action| (*action).to_owned()).collect()),
-        "Resource": single(resources.into_iter().collect()),
-    });
-    match group.on {
-        On::Clusters | On::TaskDefinitions => {
-            statement["Condition"] = json!({"ArnEquals": {"ecs:cluster": single(clusters.into_iter().collect())}});
-        }
-        On::TaskRoles => {
-            statement["Condition"] = json!({"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}});
-        }
-        _ => {}
+    Statement {
+        sid: group.sid,
+        effect: "Allow",
+        action: single(group.actions.iter().map(|action| (*action).to_owned()).collect()),
+        resource: single(resources.into_iter().collect()),
+        condition: match group.on {
+            On::Clusters | On::TaskDefinitions => {
+                Some(json!({"ArnEquals": {"ecs:cluster": single(clusters.into_iter().collect())}}))
+            }
+            On::TaskRoles => Some(json!({"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}})),
+            _ => None,
+        },
     }
-    statement
 }
 
 /// IAM takes one text in place of a list of one.
@@ -280,8 +297,9 @@ mod tests {
         policy(&specifications(text), wanted).unwrap()
     }
 
-    fn statement<'p>(policy: &'p Policy, sid: &str) -> Option<&'p serde_json::Value> {
-        policy.document["Statement"].as_array()?.iter().find(|statement| statement["Sid"] == sid)
+    fn statement(policy: &Policy, sid: &str) -> Option<serde_json::Value> {
+        let document: serde_json::Value = serde_json::from_str(&policy.document).unwrap();
+        document["Statement"].as_array()?.iter().find(|statement| statement["Sid"] == sid).cloned()
     }
 
     #[test]

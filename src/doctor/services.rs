@@ -23,20 +23,16 @@ pub(super) async fn examine(clients: &Clients, specification: &Specification) ->
     }];
     let read: Vec<Check> = services.into_iter().flatten().collect();
     let refused: Vec<&str> = read.iter().filter_map(|check| check.missing_action.as_deref()).collect();
-    let name = &specification.environment.name;
+    let policy = "`shipit doctor --iam-policy` prints the whole policy that is needed";
     let permissions = match refused.as_slice() {
         [] => {
             Check::unknown("permissions", format!("every read is allowed; {WRITES} cannot be tried without doing it"))
+                .fix(policy)
         }
-        _ => Check::fails(
-            "permissions",
-            Exit::Aws,
-            format!("not allowed: {}", distinct(&refused).join(", ")),
-            String::new(),
-        ),
+        _ => Check::fails("permissions", Exit::Aws, format!("not allowed: {}", distinct(&refused).join(", ")), policy),
     };
     checks.extend(read);
-    checks.push(permissions.fix(format!("compare with what `shipit doctor --iam-policy --env {name}` prints")));
+    checks.push(permissions);
     checks
 }
 

@@ -28,12 +28,12 @@ pub(crate) fn doctor(out: &Out, format: Format, checks: &[Check]) {
         return;
     }
     let width = checks.iter().map(|check| check.what.chars().count()).max().unwrap_or_default();
-    let mut environment: Option<&str> = None;
-    for check in checks {
-        if check.environment.as_deref() != environment {
-            environment = check.environment.as_deref();
+    let mut heading = String::new();
+    for (title, check) in grouped(checks) {
+        if title != heading {
             out.blank(To::Data);
-            out.line(To::Data, &Line::new().strong(environment.unwrap_or_default()));
+            out.line(To::Data, &Line::new().strong(&title));
+            heading = title;
         }
         let tone = match check.state {
             State::Works => Tone::Good,
@@ -52,6 +52,39 @@ pub(crate) fn doctor(out: &Out, format: Format, checks: &[Check]) {
         }
     }
     summary(out, checks);
+}
+
+/// Each check under its heading. What is the same in every environment is there once, before what is not.
+fn grouped(checks: &[Check]) -> Vec<(String, &Check)> {
+    let mut environments: Vec<&str> = Vec::new();
+    for environment in checks.iter().filter_map(|check| check.environment.as_deref()) {
+        if !environments.contains(&environment) {
+            environments.push(environment);
+        }
+    }
+    let same = |one: &Check, other: &Check| {
+        (&one.what, one.state, &one.detail, &one.fix) == (&other.what, other.state, &other.detail, &other.fix)
+    };
+    let everywhere = |check: &Check| {
+        environments.len() > 1
+            && environments.iter().all(|environment| {
+                checks.iter().any(|other| other.environment.as_deref() == Some(environment) && same(check, other))
+            })
+    };
+    let all = environments.join(", ");
+    let (mut machine, mut common, mut own) = (Vec::new(), Vec::new(), Vec::new());
+    for check in checks {
+        match check.environment.as_deref() {
+            None => machine.push((String::new(), check)),
+            Some(first) if everywhere(check) => {
+                if Some(&first) == environments.first() {
+                    common.push((all.clone(), check));
+                }
+            }
+            Some(environment) => own.push((environment.to_owned(), check)),
+        }
+    }
+    machine.into_iter().chain(common).chain(own).collect()
 }
 
 fn summary(out: &Out, checks: &[Check]) {
