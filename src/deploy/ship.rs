@@ -6,15 +6,16 @@ mod delivery;
 
 use super::courier::Courier;
 use super::order::Ends;
-use super::{Deploy, before, leak};
+use super::{Deploy, Together, before};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::{BuildRequest, Engine};
+use crate::docker::{BuildRequest, Built, Engine, Image};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::{interrupted, unless_cancelled};
+use crate::leak::Look;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -56,8 +57,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, ends: &Ends) -> Outcome {
-        let ended = self.all_the_way(ends).await;
+    pub(super) async fn run(mut self, together: &Together) -> Outcome {
+        let ended = self.all_the_way(together).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -80,8 +81,8 @@ impl<'a> Ship<'a> {
         outcome
     }
 
-    async fn all_the_way(&mut self, ends: &Ends) -> Result<Verdict, Stop> {
-        let digests = self.deliver(ends).await?;
+    async fn all_the_way(&mut self, together: &Together) -> Result<Verdict, Stop> {
+        let digests = self.deliver(together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
@@ -90,7 +91,7 @@ impl<'a> Ship<'a> {
         Ok(verdict)
     }
 
-    async fn build(&self, engine: &Engine) -> Result<String> {
+    async fn build(&self, engine: &Engine) -> Result<Built> {
         let began = std::time::Instant::now();
         let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
         let request = BuildRequest {
@@ -108,32 +109,50 @@ impl<'a> Ship<'a> {
         let built = engine.build(&request, self.events, self.deploy.cancel).await?;
         let seconds = began.elapsed().as_secs_f64();
         self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
-        Ok(built.image_id)
+        Ok(built)
     }
 
-    async fn inspect(&self, engine: &Engine, image: &str) -> Result<()> {
+    async fn inspect(&self, engine: &Engine, built: &Built) -> Result<Image> {
         self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(engine.inspect(image)).await?;
+        let Deploy { specification, leaks, .. } = *self.deploy;
+        let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
         image.require_architecture(self.service.platform.architecture())?;
-        leak::check(&image, self.service, &self.deploy.specification.secrets)
+        let look = Look {
+            engine,
+            image: &image,
+            bases: &built.bases,
+            service: self.service,
+            secrets: &specification.secrets,
+            events: self.events,
+        };
+        self.unless_cancelled(leaks.check(&look)).await?;
+        Ok(image)
     }
 
     /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, engine: &Engine, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
+    async fn push(&mut self, engine: &Engine, image: &Image, together: &Together) -> Result<Vec<String>, Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
         let courier = Courier::send_to(&login, engine, self.events);
         let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
+        let turn = async { Ok(together.layers.turn(self.deploy.clients, &image.layers).await) };
+        let mut turn = match self.deploy.plan.services.len() {
+            1 => None,
+            _ => self.unless_cancelled(turn).await.map_err(failed)?,
+        };
         for tag in &self.plan.tags {
             if tag == "latest" {
-                self.after_those_before(ends).await?;
+                self.after_those_before(&together.ends).await?;
                 self.ask_again().await?;
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
             }
-            let pushed = self.push_tag(engine, &mut courier, image, tag).await;
+            let pushed = self.push_tag(engine, &mut courier, &image.id, tag).await;
             self.trail.digest = Some(pushed.map_err(failed)?);
+            if let Some(turn) = turn.take() {
+                turn.arrived();
+            }
         }
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();

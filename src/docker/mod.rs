@@ -22,7 +22,7 @@ mod reference;
 mod session;
 mod tls;
 
-pub(crate) use build::BuildRequest;
+pub(crate) use build::{BuildRequest, Built};
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use endpoint::check_address;
 pub(crate) use engine::{Engine, EngineFacts};

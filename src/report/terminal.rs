@@ -97,6 +97,7 @@ impl Terminal {
             }
             Kind::BuildPlaced { one_of_several: false, .. }
             | Kind::TagPushed { .. }
+            | Kind::ImageSearched { .. }
             | Kind::RolloutStarted { .. }
             | Kind::ServiceEvent { .. }
                 if self.verbose == 0 => {}

@@ -5,8 +5,8 @@ use super::{Latest, Ship};
 use crate::aws::ecr;
 use crate::builders::Place;
 use crate::config::specification::Platform;
+use crate::deploy::Together;
 use crate::deploy::courier::Courier;
-use crate::deploy::order::Ends;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Kind, Stage};
@@ -19,12 +19,12 @@ const MOST_LOST: usize = 2;
 
 impl<'a> Ship<'a> {
     /// Returns the digests that prove the image.
-    pub(super) async fn deliver(&mut self, ends: &Ends) -> Result<Vec<String>, Stop> {
+    pub(super) async fn deliver(&mut self, together: &Together) -> Result<Vec<String>, Stop> {
         let mut place = self.place().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         let mut lost = Vec::new();
         loop {
-            ends.in_the_way(&self.plan.depends_on)?;
-            let stop = match self.deliver_from(&mut place, ends).await {
+            together.ends.in_the_way(&self.plan.depends_on)?;
+            let stop = match self.deliver_from(&mut place, together).await {
                 Err(stop) if stop.error.is_engine_lost() && self.deploy.builders.are_several() => stop,
                 done => return done,
             };
@@ -61,22 +61,25 @@ impl<'a> Ship<'a> {
         self.unless_cancelled(place).await
     }
 
-    async fn deliver_from(&mut self, place: &mut Place<'a>, ends: &Ends) -> Result<Vec<String>, Stop> {
+    async fn deliver_from(&mut self, place: &mut Place<'a>, together: &Together) -> Result<Vec<String>, Stop> {
         let engine = place.engine().clone();
         let label = engine.facts().label();
         self.events.stage(Stage::Build);
         let one_of_several = self.deploy.builders.are_several();
         self.events.emit(Kind::BuildPlaced { builder: label.clone(), one_of_several });
         self.trail.builder = Some(label);
-        let image = engine.while_there(self.build(&engine)).await;
-        let image = image.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        let built = engine.while_there(self.build(&engine)).await;
+        let built = built.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         place.free();
-        let inspected = self.inspect(&engine, &image).await;
-        inspected.map_err(|error| {
-            let verdict = if error.is_engine_lost() { Verdict::BuildFailed } else { Verdict::Refused };
-            Stop::new(verdict, error)
-        })?;
-        self.push(&engine, &image, ends).await
+        let image = match self.inspect(&engine, &built).await {
+            Ok(image) => image,
+            Err(error) => {
+                let error = lost_or(error, &engine).await;
+                let verdict = if error.is_engine_lost() { Verdict::BuildFailed } else { Verdict::Refused };
+                return Err(Stop::new(verdict, error));
+            }
+        };
+        self.push(&engine, &image, together).await
     }
 
     /// Pushes one tag. Once the image is in the registry under the commit's tag, `latest` needs no engine.
@@ -88,7 +91,11 @@ impl<'a> Ship<'a> {
         tag: &str,
     ) -> Result<String> {
         let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
-        match (engine.while_there(pushed).await, &self.trail.digest) {
+        let pushed = match engine.while_there(pushed).await {
+            Err(error) => Err(lost_or(error, engine).await),
+            pushed => pushed,
+        };
+        match (pushed, &self.trail.digest) {
             (Err(lost), Some(digest)) if lost.is_engine_lost() && self.trail.latest == Latest::Pushing => {
                 let repository = &self.service.repository;
                 let text = format!("{}; the image is in the registry already, which moves `{tag}` itself", lost.line());
@@ -103,6 +110,12 @@ impl<'a> Ship<'a> {
             (pushed, _) => pushed,
         }
     }
+}
+
+/// An export that breaks off looks like many things; that its engine is gone tells which it was.
+async fn lost_or(error: Error, engine: &Engine) -> Error {
+    let may_be = matches!(error.exit(), Exit::Build | Exit::Registry) && !error.is_engine_lost();
+    if may_be && !engine.is_there().await { error.engine_lost() } else { error }
 }
 
 fn lost_too_often(exit: Exit, lost: Vec<String>) -> Error {
