@@ -57,3 +57,6 @@ mod stand_in;
 
 /// An engine whose loopback is another one.
 mod unreachable_engine;
+
+/// An engine that has never built anything.
+mod fresh_engine;
