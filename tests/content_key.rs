@@ -369,3 +369,27 @@ fn whatever_cannot_be_told_is_no_key_and_says_why() {
     let project = project.var("DOCKER_HOST", "unix:///nowhere/docker.sock").file("api/Dockerfile", "FROM busybox\n");
     said(&project, "no Docker Engine tells which image `busybox` is now");
 }
+
+#[test]
+fn a_repository_for_the_cache_that_is_not_there_is_a_warning() {
+    let (project, aws) = standing_in(project("    cache: { repository: 'layers-${env}' }\n"));
+    deploy(&project, &[]).exits(0).never_says("cache repository");
+    assert!(aws.registry_requests().iter().any(|request| request == "PUT /v2/layers-dev/manifests/api-amd64"));
+    let project =
+        with_lines(project, "    cache: { repository: elsewhere }\n").file("api/src/app", "two\n").committed();
+    let ran = deploy(&project, &[]).exits(0).says("the cache repository did not take the image");
+    assert_eq!(ran.finished()["services"][0]["verdict"], "deployed");
+}
+
+#[test]
+fn a_cache_that_is_written_wrongly_is_named_with_its_place() {
+    for (line, what) in [
+        ("cache: registry", "registry"),
+        ("cache: { tag: x }", "tag"),
+        ("cache: { repository: 'A B' }", "is no ECR repository"),
+        ("cache: { repository: 'x-${secret}' }", "${secret}"),
+        ("rebuild_after: soon", "is no span of time"),
+    ] {
+        project(&format!("    {line}\n")).shipit(&["check"]).exits(2).says(what).says("deploy.yaml:9:");
+    }
+}

@@ -97,8 +97,9 @@ fn pushed_layers(ran: &Ran) -> usize {
     ran.events().iter().filter(is_it).count()
 }
 
-/// What a project with this line of the service in deploy.yaml builds on a fresh engine after a change of one file.
-fn one_line_changed(line: &str) -> Ran {
+/// What a project with this line of the service in deploy.yaml builds on a fresh engine after a change of one file, for
+/// this environment, after it was built for dev elsewhere.
+fn one_line_changed(line: &str, environment: &str) -> Ran {
     with_base_image();
     let fresh = FreshEngine::start();
     let dockerfile = "FROM busybox:stable\nRUN head -c 100000 /dev/urandom > /random\nCOPY app /app\n";
@@ -110,18 +111,19 @@ fn one_line_changed(line: &str) -> Ran {
         .file("Dockerfile", dockerfile)
         .file("app", &format!("one of {}\n", std::process::id()))
         .committed();
-    let aws = StandIn::scripted(&project, r#"{"services": {"dev/api": {"desired": 1}}}"#);
+    let aws =
+        StandIn::scripted(&project, r#"{"services": {"dev/api": {"desired": 1}, "sandbox/api": {"desired": 1}}}"#);
     let project = project.with_aws(&aws).with_engine();
     let first = project.shipit(&["deploy", "api", "--output", "json"]).exits(0);
     assert!(!states(&first, "RUN head").is_empty(), "{}", first.everything());
     let project = project.file("app", "two\n").committed().var("DOCKER_HOST", &fresh.address());
-    project.shipit(&["deploy", "api", "--output", "json"]).exits(0)
+    project.shipit(&["deploy", "api", "--env", environment, "--any-branch", "--output", "json"]).exits(0)
 }
 
 #[test]
 #[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
 fn a_change_of_one_line_builds_one_layer_and_sends_one() {
-    let ran = one_line_changed("");
+    let ran = one_line_changed("", "dev");
     assert!(states(&ran, "RUN head").contains(&"cached".to_owned()), "{}", ran.everything());
     assert!(states(&ran, "COPY app").contains(&"done".to_owned()), "{}", ran.everything());
     assert_eq!(pushed_layers(&ran), 1, "{}", ran.everything());
@@ -130,8 +132,17 @@ fn a_change_of_one_line_builds_one_layer_and_sends_one() {
 #[test]
 #[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
 fn without_the_cache_everything_is_built() {
-    let ran = one_line_changed("    cache: off\n");
+    let ran = one_line_changed("    cache: off\n", "dev");
     assert!(states(&ran, "RUN head").contains(&"done".to_owned()), "{}", ran.everything());
     assert!(states(&ran, "importing cache").is_empty(), "{}", ran.everything());
     assert!(pushed_layers(&ran) > 1, "{}", ran.everything());
+}
+
+#[test]
+#[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
+fn a_repository_for_the_cache_serves_an_environment_that_has_no_image_yet() {
+    let ran = one_line_changed("", "sandbox");
+    assert!(states(&ran, "RUN head").contains(&"done".to_owned()), "{}", ran.everything());
+    let ran = one_line_changed("    cache: { repository: builds }\n", "sandbox");
+    assert!(states(&ran, "RUN head").contains(&"cached".to_owned()), "{}", ran.everything());
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::cache::Cache;
 use super::courier::Courier;
 use super::order::Ends;
-use super::{Deploy, before, known, leak};
+use super::{Deploy, before, cache, known, leak};
 use crate::aws::ecr::{self, Manifest};
 use crate::aws::ecs;
 use crate::config;
@@ -86,6 +86,7 @@ impl<'a> Ship<'a> {
     }
 
     async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
+        let mut built = None;
         let digests = match &self.plan.source {
             Source::Build(build) => {
                 let engine = self.engine().map_err(|error| Stop::new(Verdict::Refused, error))?;
@@ -96,7 +97,9 @@ impl<'a> Ship<'a> {
                 let image = image.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
                 drop(turn);
                 self.inspect(engine, &image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-                self.push(engine, &image, build, ends).await?
+                let digests = self.push(engine, &image, build, ends).await?;
+                built = Some((engine, image));
+                digests
             }
             Source::Reuse(reuse) => {
                 ends.in_the_way(&self.plan.depends_on)?;
@@ -112,8 +115,21 @@ impl<'a> Ship<'a> {
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
             self.record().await;
+            if let Some((engine, image)) = built {
+                self.keep_for_others(engine, &image).await;
+            }
         }
         Ok(verdict)
+    }
+
+    /// It is deployed: what the cache repository has against the image is worth a warning and no more.
+    async fn keep_for_others(&self, engine: &Engine, image: &str) {
+        let Deploy { clients, cancel, .. } = *self.deploy;
+        if let Err(error) = cache::keep(clients, engine, self.service, image, self.events, cancel).await {
+            let hint = error.hints().first().cloned();
+            self.events
+                .warn(format!("it runs, but the cache repository did not take the image: {}", error.line()), hint);
+        }
     }
 
     fn engine(&self) -> Result<&'a Engine> {
@@ -128,12 +144,8 @@ impl<'a> Ship<'a> {
         if let Some(keyed) = &plan.keyed {
             labels.extend(keyed.labels());
         }
-        let cache = if plan.without_cache {
-            Cache::none()
-        } else {
-            self.unless_cancelled(async { Ok(Cache::of(self.deploy.clients, engine, self.service, self.plan).await) })
-                .await?
-        };
+        let cache = Cache::of(self.deploy.clients, engine, self.service, self.plan, plan);
+        let cache = self.unless_cancelled(async { Ok(cache.await) }).await?;
         let request = BuildRequest {
             context: &self.service.context,
             dockerfile: &self.service.dockerfile,
