@@ -19,6 +19,7 @@ mod gates;
 mod git;
 mod history;
 mod interrupt;
+mod leak;
 mod local;
 mod observe;
 mod one_off;

@@ -49,6 +49,9 @@ mod status;
 mod secrets;
 mod services;
 
+/// Secrets in the image itself.
+mod leaks;
+
 /// Another registry than the stand-in's own.
 mod registry;
 

@@ -85,6 +85,13 @@ impl Manifest {
     }
 }
 
+/// Whether the registry mounts a layer that another of its repositories has (the account setting `BLOB_MOUNTING`, which
+/// is off by default). Where that cannot be read, it counts as off.
+pub(crate) async fn mounts_blobs(clients: &Clients) -> bool {
+    let answer = clients.ecr.get_account_setting().name("BLOB_MOUNTING").send().await;
+    answer.is_ok_and(|setting| setting.value().is_some_and(|value| value.eq_ignore_ascii_case("enabled")))
+}
+
 /// # Errors
 /// The repository is not there, or may not be read ([`Exit::Aws`]).
 pub(crate) async fn repository(clients: &Clients, name: &str) -> Result<Repository> {

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
+use crate::leak;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
 use crate::receipt::{Before, ImageNote};
@@ -111,6 +112,7 @@ impl Run<'_> {
         };
         self.noted.borrow_mut().receipt.approved_by.clone_from(&options.approved_by);
         let (events, cancel) = (self.events, self.cancel);
+        let leaks = leak::Gate::default();
         let deploy = Deploy {
             clients: &clients,
             engine: engine.as_ref().ok(),
@@ -119,6 +121,7 @@ impl Run<'_> {
             options: &options,
             events,
             cancel,
+            leaks: &leaks,
         };
         Ok(deploy.run().await)
     }

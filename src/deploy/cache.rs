@@ -4,16 +4,15 @@
 //! An image is asked for only where the engine lacks it. With it, the engine very likely has the layers too, and a look at
 //! the registry would cost every build two requests and a login for nothing.
 
+use super::Deploy;
 use super::courier::Courier;
 use crate::aws::{Clients, ecr};
 use crate::config::cache::Cache as Kept;
 use crate::config::specification::Service;
 use crate::docker::{Engine, RegistryAuth};
-use crate::error::Result;
 use crate::event::Events;
 use crate::plan::ServicePlan;
 use crate::source::Build;
-use tokio_util::sync::CancellationToken;
 
 /// What a build is told of the registry.
 #[derive(Default)]
@@ -83,20 +82,16 @@ fn tag(service: &Service) -> String {
     format!("{}-{}", service.name, service.platform.architecture())
 }
 
-/// Keeps the image there for other builds.
-///
-/// # Errors
-/// What the registry had against it. Nobody has to fail for that.
-pub(super) async fn keep(
-    clients: &Clients,
-    engine: &Engine,
-    service: &Service,
-    image: &str,
-    events: &Events,
-    cancel: &CancellationToken,
-) -> Result<()> {
-    let Kept::Repository(name) = &service.cache else { return Ok(()) };
-    let login = ecr::login(clients).await?;
-    let mut courier = Courier::send_to(&login, engine, events).await?;
-    courier.push(image, name, &tag(service), cancel).await.map(drop)
+/// Keeps the image there for other builds. It is deployed by then: what the registry has against it is a warning.
+pub(super) async fn keep(deploy: &Deploy<'_>, engine: &Engine, service: &Service, image: &str, events: &Events) {
+    let Kept::Repository(name) = &service.cache else { return };
+    let push = async {
+        let login = ecr::login(deploy.clients).await?;
+        let mut courier = Courier::send_to(&login, engine, events).await?;
+        courier.push(image, name, &tag(service), deploy.cancel).await
+    };
+    if let Err(error) = push.await {
+        let hint = error.hints().first().cloned();
+        events.warn(format!("it runs, but the cache repository did not take the image: {}", error.line()), hint);
+    }
 }

@@ -6,8 +6,8 @@ mod before;
 mod cache;
 mod courier;
 mod known;
-mod leak;
 mod order;
+mod shared_layers;
 mod ship;
 
 use std::time::{Duration, Instant};
@@ -17,12 +17,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
+use self::shared_layers::SharedLayers;
 use crate::aws::Clients;
 use crate::config::specification::{Service, Specification};
 use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::leak;
 use crate::plan::{Plan, ServicePlan};
 use crate::verdict::{Outcome, Verdict};
 
@@ -51,27 +53,39 @@ pub(crate) struct Deploy<'a> {
     pub(crate) options: &'a Options,
     pub(crate) events: &'a Events,
     pub(crate) cancel: &'a CancellationToken,
+    pub(crate) leaks: &'a leak::Gate,
+}
+
+/// What the services of one run have to do with each other.
+struct Together {
+    /// Builds at a time.
+    builds: Semaphore,
+    ends: Ends,
+    layers: SharedLayers,
 }
 
 impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        let builds = Semaphore::new(self.options.jobs.max(1));
-        let ends = Ends::of(self.plan.services.iter().map(|service| service.service.as_str()));
+        let together = Together {
+            builds: Semaphore::new(self.options.jobs.max(1)),
+            ends: Ends::of(self.plan.services.iter().map(|service| service.service.as_str())),
+            layers: SharedLayers::default(),
+        };
         let services = self.specification.services.iter().zip(&self.plan.services);
-        join_all(services.map(|(service, plan)| self.one(service, plan, &builds, &ends))).await
+        join_all(services.map(|(service, plan)| self.one(service, plan, &together))).await
     }
 
-    async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore, ends: &Ends) -> Outcome {
+    async fn one(&self, service: &Service, plan: &ServicePlan, together: &Together) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
         let mut outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
-            None => ship::Ship::new(self, service, plan, &events).run(builds, ends).await,
+            None => ship::Ship::new(self, service, plan, &events).run(together).await,
         };
         outcome.revision = Some(self.plan.revision.full());
         outcome.seconds = began.elapsed().as_secs_f64();
-        ends.tell(&outcome);
+        together.ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
         outcome
     }

@@ -4,21 +4,21 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::Semaphore;
-
 use super::cache::Cache;
 use super::courier::Courier;
 use super::order::Ends;
-use super::{Deploy, before, cache, known, leak};
+use super::shared_layers::Turn;
+use super::{Deploy, Together, before, cache, known};
 use crate::aws::ecr::{self, Manifest};
 use crate::aws::ecs;
 use crate::config;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::{BuildRequest, Engine, Image};
+use crate::docker::{BuildRequest, Built, Engine, Image};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::{interrupted, unless_cancelled};
+use crate::leak::{self, Look};
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -62,8 +62,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, builds: &Semaphore, ends: &Ends) -> Outcome {
-        let ended = self.all_the_way(builds, ends).await;
+    pub(super) async fn run(mut self, together: &Together) -> Outcome {
+        let ended = self.all_the_way(together).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -85,29 +85,29 @@ impl<'a> Ship<'a> {
         outcome
     }
 
-    async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
-        let mut built = None;
+    async fn all_the_way(&mut self, together: &Together) -> Result<Verdict, Stop> {
+        let mut made = None;
         let digests = match &self.plan.source {
             Source::Build(build) => {
                 let engine = self.engine().map_err(|error| Stop::new(Verdict::Refused, error))?;
-                let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
+                let turn = self.unless_cancelled(async { Ok(together.builds.acquire().await) }).await;
                 let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-                ends.in_the_way(&self.plan.depends_on)?;
-                let image = self.build(engine, build).await;
-                let image = image.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+                together.ends.in_the_way(&self.plan.depends_on)?;
+                let built = self.build(engine, build).await;
+                let built = built.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
                 drop(turn);
-                self.inspect(engine, &image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-                let digests = self.push(engine, &image, build, ends).await?;
-                built = Some((engine, image));
+                let image = self.inspect(engine, &built).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
+                let digests = self.push(engine, &image, build, together).await?;
+                made = Some((engine, built));
                 digests
             }
             Source::Reuse(reuse) => {
-                ends.in_the_way(&self.plan.depends_on)?;
+                together.ends.in_the_way(&self.plan.depends_on)?;
                 self.events.stage(Stage::Inspect);
-                self.check(&reuse.image).map_err(|error| Stop::new(Verdict::Refused, error))?;
+                self.check_known(&reuse.image).map_err(|error| Stop::new(Verdict::Refused, error))?;
                 self.events.stage(Stage::Push);
                 let courier = Courier::of_image(self.deploy.clients, &reuse.uri, &reuse.manifest, self.events);
-                self.put_tags(courier, &reuse.digest, ends).await?;
+                self.put_tags(courier, &reuse.digest, None, &together.ends).await?;
                 self.digests(Some(&reuse.manifest))
             }
         };
@@ -115,21 +115,11 @@ impl<'a> Ship<'a> {
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
             self.record().await;
-            if let Some((engine, image)) = built {
-                self.keep_for_others(engine, &image).await;
+            if let Some((engine, built)) = made {
+                cache::keep(self.deploy, engine, self.service, &built.image_id, self.events).await;
             }
         }
         Ok(verdict)
-    }
-
-    /// It is deployed: what the cache repository has against the image is worth a warning and no more.
-    async fn keep_for_others(&self, engine: &Engine, image: &str) {
-        let Deploy { clients, cancel, .. } = *self.deploy;
-        if let Err(error) = cache::keep(clients, engine, self.service, image, self.events, cancel).await {
-            let hint = error.hints().first().cloned();
-            self.events
-                .warn(format!("it runs, but the cache repository did not take the image: {}", error.line()), hint);
-        }
     }
 
     fn engine(&self) -> Result<&'a Engine> {
@@ -137,7 +127,7 @@ impl<'a> Ship<'a> {
         self.deploy.engine.ok_or_else(missing)
     }
 
-    async fn build(&mut self, engine: &Engine, plan: &Build) -> Result<String> {
+    async fn build(&mut self, engine: &Engine, plan: &Build) -> Result<Built> {
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
         let mut labels = BTreeMap::from([(REVISION_LABEL.to_owned(), self.deploy.plan.revision.full())]);
@@ -166,48 +156,69 @@ impl<'a> Ship<'a> {
         if let Some(keyed) = &plan.keyed {
             self.trail.key_is_void = !known::holds(self.service, keyed, self.events).await;
         }
-        Ok(built.image_id)
+        Ok(built)
     }
 
-    async fn inspect(&self, engine: &Engine, image: &str) -> Result<()> {
+    async fn inspect(&self, engine: &Engine, built: &Built) -> Result<Image> {
         self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(engine.inspect(image)).await?;
-        self.check(&image)
+        let Deploy { specification, leaks, .. } = *self.deploy;
+        let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
+        image.require_architecture(self.service.platform.architecture())?;
+        let look = Look {
+            engine,
+            image: &image,
+            bases: &built.bases,
+            service: self.service,
+            secrets: &specification.secrets,
+            events: self.events,
+        };
+        self.unless_cancelled(leaks.check(&look)).await?;
+        Ok(image)
     }
 
-    /// What every image has to pass, wherever it comes from.
-    fn check(&self, image: &Image) -> Result<()> {
+    fn check_known(&self, image: &Image) -> Result<()> {
         image.require_architecture(self.service.platform.architecture())?;
-        leak::check(image, self.service, &self.deploy.specification.secrets)
+        leak::check_known(image, self.service, &self.deploy.specification.secrets)
     }
 
     /// Pushes under every tag. Returns the digests that prove it.
-    async fn push(&mut self, engine: &'a Engine, image: &str, plan: &Build, ends: &Ends) -> Result<Vec<String>, Stop> {
+    async fn push(
+        &mut self,
+        engine: &'a Engine,
+        image: &Image,
+        plan: &Build,
+        together: &Together,
+    ) -> Result<Vec<String>, Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
         let courier = Courier::send_to(&login, engine, self.events);
         let courier = self.unless_cancelled(courier).await.map_err(failed)?;
-        self.put_tags(courier, image, ends).await?;
+        let turn = async { Ok(together.layers.turn(self.deploy.clients, &image.layers).await) };
+        let turn = match self.deploy.plan.services.len() {
+            1 => None,
+            _ => self.unless_cancelled(turn).await.map_err(failed)?,
+        };
+        self.put_tags(courier, &image.id, turn, &together.ends).await?;
         let digest = self.trail.digest.clone().unwrap_or_default();
         let manifest =
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let manifest = manifest.ok().flatten();
         let keyed = plan.keyed.as_ref().filter(|_| !self.trail.key_is_void);
         if let (Some(keyed), Some(manifest)) = (keyed, &manifest) {
-            let known = known::make(self.deploy.clients, self.service, keyed, manifest, self.events);
-            self.unless_cancelled(async {
-                known.await;
-                Ok(())
-            })
-            .await
-            .map_err(failed)?;
+            known::make(self.deploy, self.service, keyed, manifest, self.events).await;
         }
         Ok(self.digests(manifest.as_ref()))
     }
 
     /// The commit's tag, then `latest`; then the registry is asked what `latest` is.
-    async fn put_tags(&mut self, mut courier: Courier<'a>, image: &str, ends: &Ends) -> Result<(), Stop> {
+    async fn put_tags(
+        &mut self,
+        mut courier: Courier<'a>,
+        image: &str,
+        mut turn: Option<Turn<'_>>,
+        ends: &Ends,
+    ) -> Result<(), Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         for tag in &self.plan.tags {
             if tag == "latest" {
@@ -218,6 +229,9 @@ impl<'a> Ship<'a> {
             }
             let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
             self.trail.digest = Some(pushed.await.map_err(failed)?);
+            if let Some(turn) = turn.take() {
+                turn.arrived();
+            }
         }
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();

@@ -27,7 +27,9 @@ struct Answer {
     #[serde(default)]
     variant: String,
     created: Option<Timestamp>,
-    config: Option<Config>,
+    config: Option<serde_json::Value>,
+    #[serde(default)]
+    rootfs: RootFs,
     #[serde(default)]
     history: Vec<Layer>,
 }
@@ -39,6 +41,12 @@ struct Config {
     labels: Option<BTreeMap<String, String>>,
     entrypoint: Option<Vec<String>>,
     cmd: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RootFs {
+    diff_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +61,8 @@ impl ImageConfig {
     /// `digest`: of these bytes, which is the image's id.
     pub(crate) fn parse(digest: &str, bytes: &[u8]) -> serde_json::Result<Self> {
         let answer: Answer = serde_json::from_slice(bytes)?;
-        let config = answer.config.unwrap_or_default();
+        let raw = answer.config.unwrap_or_default();
+        let config = Option::<Config>::deserialize(&raw)?.unwrap_or_default();
         let history = answer.history.into_iter().rev().flat_map(|layer| [layer.created_by, layer.comment]);
         Ok(Self {
             created: answer.created.filter(|created| created.as_second() > FIRST_TIME),
@@ -67,6 +76,8 @@ impl ImageConfig {
                 history: history.filter(|text| !text.is_empty()).collect(),
                 entrypoint: config.entrypoint.unwrap_or_default(),
                 command: config.cmd.unwrap_or_default(),
+                config: raw,
+                layers: answer.rootfs.diff_ids,
                 size: 0,
             },
         })

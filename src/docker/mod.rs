@@ -23,7 +23,7 @@ mod reference;
 mod session;
 mod tls;
 
-pub(crate) use build::BuildRequest;
+pub(crate) use build::{BuildRequest, Built};
 pub(crate) use context::{ContextFilter, Entry, EntryKind, WalkError, walk_context};
 pub(crate) use context_store::hexadecimal;
 pub(crate) use credentials::RegistryAuth;

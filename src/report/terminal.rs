@@ -95,7 +95,11 @@ impl Terminal {
             Kind::BuildLog { line, .. } if self.verbose > 0 => {
                 self.stay(&self.mark(Tone::Dim, "│", &service).plain(line.clone()));
             }
-            Kind::TagPushed { .. } | Kind::RolloutStarted { .. } | Kind::ServiceEvent { .. } if self.verbose == 0 => {}
+            Kind::TagPushed { .. }
+            | Kind::ImageSearched { .. }
+            | Kind::RolloutStarted { .. }
+            | Kind::ServiceEvent { .. }
+                if self.verbose == 0 => {}
             Kind::TaskStopped { reason, exit_code, .. }
                 if !self.stopped.entry(service.clone()).or_default().count(reason, *exit_code) => {}
             Kind::ServiceFinished { outcome } => {
