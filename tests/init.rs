@@ -1,6 +1,6 @@
 //! `shipit init`: from the pipeline that a team has today to the first deploy, with nothing edited in between.
 
-use crate::support::{Project, Terminal, with_base_image};
+use crate::support::{Project, StandIn, Terminal, with_base_image};
 
 /// The script of a team that deploys by hand-written bash, as it stands in many repositories.
 const SCRIPT: &str = include_str!("sample/adopt/ecr_deploy.sh");
@@ -212,6 +212,44 @@ fn several_services_and_no_script() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn what_runs_in_a_cluster_is_taken_over() {
+    let running = "version: 1\naws: { region: eu-north-1, account: \"123456789012\" }\nenvironments: { staging: { branch: x } }\n\
+                   services:\n  api: { repository: team/api-staging, cluster: acme-staging, service: api-svc, container: app }\n  \
+                   cron: { repository: cron, cluster: acme-staging }\n";
+    let project = Project::new()
+        .branch("main")
+        .file("deploy.yaml", running)
+        .file("api/Dockerfile", "FROM scratch\n")
+        .file("web/Dockerfile", "FROM scratch\n")
+        .committed();
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).var("AWS_REGION", "eu-north-1");
+    std::fs::remove_file(project.path("deploy.yaml")).expect("it was there");
+    project
+        .shipit(&["init", "--from-ecs", "acme-staging"])
+        .exits(0)
+        .says("the cluster is `staging`, in account 123456789012 and eu-north-1  ECS cluster acme-staging")
+        .says("`api` is the ECS service `api-svc`")
+        .says("the ECS service `cron`: no Dockerfile here is called like it");
+    let text = deploy_yaml(&project);
+    for line in [
+        "  region: eu-north-1\n  account: \"123456789012\"\n",
+        "  staging:\n    branch: main\n    after: dev ",
+        "    context: api\n    repository: team/api-${env}\n    cluster: acme-${env}\n    service: api-svc\n",
+        "    context: web\n    repository: web-${env}",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    project.shipit(&["check"]).exits(0);
+    project.shipit(&["doctor", "--env", "staging"]).says("service acme-staging/api-svc is ACTIVE");
+    for change in ["UpdateService", "PutImage", "TagResource"] {
+        assert!(aws.calls(change).is_empty(), "{change} was called by a look");
+    }
+    project.shipit(&["init", "--from-ecs", "nowhere", "--force"]).exits(7).says("ClusterNotFoundException");
+    assert_eq!(deploy_yaml(&project), text);
 }
 
 #[test]

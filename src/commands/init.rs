@@ -15,7 +15,9 @@ pub(super) async fn run(args: InitArgs, context: &Context) -> Result<Exit> {
     let (folder, name) = target(&args.config.config)?;
     let survey = Survey::of(&folder).await;
     let live = match &args.from_ecs {
-        Some(cluster) => Some(init::read_live(cluster, init::region(&survey).as_deref(), &context.vars).await?),
+        Some(cluster) => {
+            Some(init::read_live(cluster, init::region(&survey, &args.config.config).as_deref(), &context.vars).await?)
+        }
         None => None,
     };
     let live = live.as_ref().map(|live| (live, args.env.as_deref()));

@@ -57,16 +57,8 @@ pub(super) fn engine(engine: &Result<EngineFacts>, specifications: &[Specificati
         Ok(facts) => facts,
         Err(error) => return vec![Check::of_error("engine", error)],
     };
-    let mut checks = vec![Check::works("engine", facts.to_string())];
-    checks.push(match facts.buildkit {
-        true => Check::works("BuildKit", format!("behind API {}", facts.api_version)),
-        false => Check::fails(
-            "BuildKit",
-            Exit::Build,
-            format!("the engine ({}) has none", facts.version),
-            "use Docker Engine 18.09 or newer; podman's Docker API has no BuildKit sessions",
-        ),
-    });
+    let mut checks =
+        vec![Check::works("engine", facts.to_string()), buildkit(facts.buildkit, &facts.version, &facts.api_version)];
     let mut foreign: Vec<Platform> = Vec::new();
     for platform in
         specifications.iter().flat_map(|specification| &specification.services).map(|service| service.platform)
@@ -78,19 +70,33 @@ pub(super) fn engine(engine: &Result<EngineFacts>, specifications: &[Specificati
     if foreign.is_empty() && !specifications.is_empty() {
         checks.push(Check::works("architecture", format!("builds run on {} itself", facts.arch)));
     }
-    checks.extend(foreign.into_iter().map(|platform| emulated(platform, facts, Path::new(EMULATORS))));
+    checks.extend(
+        foreign.into_iter().map(|platform| emulated(platform, &facts.arch, facts.on_this_host, Path::new(EMULATORS))),
+    );
     checks
 }
 
+fn buildkit(there: bool, version: &str, api: &str) -> Check {
+    match there {
+        true => Check::works("BuildKit", format!("behind API {api}")),
+        false => Check::fails(
+            "BuildKit",
+            Exit::Build,
+            format!("the engine ({version}) has none"),
+            "use Docker Engine 18.09 or newer; podman's Docker API has no BuildKit sessions",
+        ),
+    }
+}
+
 /// Whether the engine can run programs of another architecture.
-fn emulated(platform: Platform, facts: &EngineFacts, emulators: &Path) -> Check {
+fn emulated(platform: Platform, arch: &str, on_this_host: bool, emulators: &Path) -> Check {
     let name = match platform {
         Platform::LinuxAmd64 => "qemu-x86_64",
         Platform::LinuxArm64 => "qemu-aarch64",
     };
-    let what = format!("the engine is {}, and {platform} is built under emulation", facts.arch);
+    let what = format!("the engine is {arch}, and {platform} is built under emulation");
     let install = format!("docker run --privileged --rm tonistiigi/binfmt --install {}", platform.architecture());
-    if !facts.on_this_host {
+    if !on_this_host {
         return Check::unknown("architecture", format!("{what}: whether it emulates, its host knows"))
             .fix(format!("Docker Desktop and colima do; otherwise run `{install}` there, or use a native engine"));
     }
@@ -107,24 +113,9 @@ fn emulated(platform: Platform, facts: &EngineFacts, emulators: &Path) -> Check 
 
 #[cfg(test)]
 mod tests {
-    use super::{EngineFacts, Exit, Platform, emulated, engine};
+    use super::{Exit, Platform, buildkit, emulated, engine};
     use crate::doctor::State;
     use crate::error::Error;
-
-    fn facts(on_this_host: bool, buildkit: bool) -> EngineFacts {
-        EngineFacts {
-            version: "28.5.2".to_owned(),
-            api_version: "1.51".to_owned(),
-            os: "linux".to_owned(),
-            arch: "arm64".to_owned(),
-            buildkit,
-            containerd_store: false,
-            address: "unix:///x".to_owned(),
-            on_this_host,
-            name: None,
-            more_memory: "",
-        }
-    }
 
     #[test]
     fn emulation_is_told_where_it_can_be() {
@@ -134,7 +125,7 @@ mod tests {
         for (here, folder, state) in
             [(true, &set_up, State::Works), (true, &empty, State::Fails), (false, &empty, State::Unknown)]
         {
-            let check = emulated(Platform::LinuxAmd64, &facts(here, true), folder.path());
+            let check = emulated(Platform::LinuxAmd64, "arm64", here, folder.path());
             assert_eq!(check.state, state, "{check:?}");
             assert_eq!(check.fix.is_some(), state != State::Works);
         }
@@ -142,8 +133,9 @@ mod tests {
 
     #[test]
     fn an_engine_without_buildkit_builds_nothing() {
-        let checks = engine(&Ok(facts(true, false)), &[]);
-        assert_eq!((checks[0].state, checks[1].state, checks[1].exit_code), (State::Works, State::Fails, Exit::Build));
+        assert_eq!(buildkit(true, "28.5.2", "1.51").state, State::Works);
+        let without = buildkit(false, "4.9.3", "1.41");
+        assert_eq!((without.state, without.exit_code), (State::Fails, Exit::Build));
         let none = engine(&Err(Error::new(Exit::Build, "no Docker Engine answers").hint("start it")), &[]);
         assert_eq!((none.len(), none[0].fix.as_deref()), (1, Some("start it")));
     }

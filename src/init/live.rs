@@ -70,7 +70,12 @@ async fn connect(region: Option<&str>, vars: &Vars) -> Result<Clients> {
         vars,
         secrets: SecretsMode::Optional,
     };
-    Clients::connect(&manifest.resolve(&input)?.environment, &Settings::default()).await
+    let environment = manifest.resolve(&input)?.environment;
+    // Its only error is that nobody names a region, and its hint speaks of a file that is not there yet.
+    Clients::connect(&environment, &Settings::default()).await.map_err(|error| {
+        Error::new(error.exit(), error.message())
+            .hint("set AWS_REGION, or name a profile that has a region with AWS_PROFILE")
+    })
 }
 
 async fn service(clients: &Clients, cluster: &str, name: &str) -> Result<LiveService> {
@@ -196,9 +201,11 @@ fn take(
     let name = draft.name.clone();
     notes.push(found(format!("`{name}` is the ECS service `{}`", service.name)));
     let differs = |spread: &mut Option<Spread>, default: &str, value: &str| {
-        let mut known = spread.take().unwrap_or_else(|| Spread::same(default));
+        // Where nothing else is known, the other environments are taken to be called likewise.
+        let like_this = || Spread::of(&[(environment.to_owned(), value.to_owned())]);
+        let mut known = spread.take().or_else(like_this).unwrap_or_else(|| Spread::same(value));
         known.set(environment, value);
-        *spread = (known.common != default || !known.own.is_empty()).then_some(known);
+        *spread = (known != Spread::same(default)).then_some(known);
     };
     differs(&mut draft.cluster, ENV, cluster);
     differs(&mut draft.service, &name, &service.name);

@@ -89,9 +89,10 @@ pub(crate) fn propose(
     Ok(Proposal { notes, files, to_do })
 }
 
-/// The region that the files name, to look at what runs there.
-pub(crate) fn region(survey: &Survey) -> Option<String> {
-    propose::propose(survey, None).0.region
+/// The region to look at what runs: the one of the deploy.yaml that is there, or of the other files.
+pub(crate) fn region(survey: &Survey, manifest: &Path) -> Option<String> {
+    let written = config::load(manifest).ok().and_then(|manifest| manifest.aws?.region);
+    written.or_else(|| propose::propose(survey, None).0.region)
 }
 
 /// What is written has to be what `shipit check` takes. That it is not is our fault.

@@ -8,7 +8,7 @@ use crate::init::yaml::scalar;
 
 pub(super) fn render(draft: &Draft) -> String {
     let mut text = format!(
-        "image: {IMAGE}        # decide: an image with shipit and git in it\n\ndefinitions:\n  services:\n    docker: \
+        "image: {IMAGE}        # decide: an image with shipit and git in it\n\noptions: {{ max-time: 60 }}             # minutes\n\ndefinitions:\n  services:\n    docker: \
          {{ memory: 3072 }}            # MB; a build needs most of it\n\npipelines:\n  branches:\n"
     );
     for branch in draft.branches() {

@@ -25,7 +25,7 @@ pub(super) fn render(draft: &Draft) -> String {
 fn machine(text: &mut String) {
     let _ = writeln!(
         text,
-        "    runs-on: ubuntu-latest\n    container: {IMAGE}        # decide: an image with shipit and git in it"
+        "    runs-on: ubuntu-latest\n    timeout-minutes: 60\n    container: {IMAGE}        # decide: an image with shipit and git in it"
     );
 }
 

@@ -9,7 +9,7 @@ use crate::init::yaml::scalar;
 pub(super) fn render(draft: &Draft) -> String {
     let stages: Vec<String> = draft.environments.iter().map(|environment| scalar(&environment.name)).collect();
     let mut text = format!(
-        "image: {IMAGE}        # decide: an image with shipit and git in it\n\nstages: [check, {}]\n\n.deploy:\n  \
+        "image: {IMAGE}        # decide: an image with shipit and git in it\n\nstages: [check, {}]\n\n.deploy:\n  timeout: 1h\n  \
          services: [docker:dind]\n  variables:\n    DOCKER_HOST: tcp://docker:2375\n    DOCKER_TLS_CERTDIR: \"\"\n    \
          GIT_DEPTH: \"50\"\n",
         stages.join(", ")
