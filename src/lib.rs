@@ -32,6 +32,7 @@ mod resolve;
 mod revision;
 mod rollback;
 mod rollout;
+mod scan;
 mod secret;
 mod standing;
 mod status;

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::{Entered, Stage};
 use crate::exit::Exit;
 use crate::redact::Redactor;
+use crate::scan::Report;
 use crate::verdict::{Outcome, Verdict};
 
 /// Grows while the run goes on; `null` is "not known" or "does not apply".
@@ -72,6 +73,7 @@ struct ServiceReceipt {
     previous_revision: Option<String>,
     previous_digest: Option<String>,
     deployment: Option<String>,
+    scan: Option<Box<Report>>,
     reason: Option<String>,
     seconds: f64,
     /// In the order in which they were entered.
@@ -152,6 +154,7 @@ impl Receipt {
             previous_revision: before.and_then(|before| before.revision.clone()),
             previous_digest: before.and_then(|before| before.digest.clone()),
             deployment: outcome.deployment.clone(),
+            scan: outcome.scan.clone(),
             reason: outcome.reason.clone(),
             seconds: outcome.seconds,
             stages: stages(&outcome.service, entered),

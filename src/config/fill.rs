@@ -8,6 +8,7 @@ use crate::config::grammar;
 use crate::config::interpolate::Template;
 use crate::config::manifest;
 use crate::config::resolve::ResolveInput;
+use crate::config::scan;
 use crate::config::secrets::Secrets;
 use crate::config::settings::{Setting, Settings};
 use crate::config::specification::{BeforeDeploy, Platform, Service};
@@ -63,6 +64,7 @@ impl Filling<'_> {
             service,
             container,
             before_deploy: settings.before_deploy.as_ref().map(before_deploy).transpose()?,
+            scan: settings.scan.as_ref().map(|setting| scan::policy(setting.value)),
             depends_on: settings.depends_on.to_vec(),
         })
     }

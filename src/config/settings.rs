@@ -1,7 +1,7 @@
 //! A service as one environment sees it: what is written for the environment wins, and every value still knows where in
 //! the file it was written. No defaults yet.
 
-use crate::config::manifest::{BeforeDeploy, Manifest, Override, Service};
+use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Override, Scan, Service};
 use crate::config::specification::Platform;
 use crate::config::tree::{Path, Step, steps};
 
@@ -26,6 +26,7 @@ pub(super) struct Settings<'m> {
     pub(super) service: Option<Setting<&'m str>>,
     pub(super) container: Option<Setting<&'m str>>,
     pub(super) before_deploy: Option<Setting<&'m BeforeDeploy>>,
+    pub(super) scan: Option<Setting<&'m Scan>>,
     pub(super) depends_on: &'m [String],
 }
 
@@ -69,8 +70,24 @@ impl<'m> Settings<'m> {
             service: text("service", &service.service, |own| &own.service),
             container: text("container", &service.container, |own| &own.container),
             before_deploy,
+            scan: own
+                .and_then(|own| own.scan.as_ref())
+                .map(|value| Setting { value, path: join(&there(), "scan") })
+                .or_else(|| service.scan.as_ref().map(|value| Setting { value, path: join(&base(), "scan") })),
             depends_on: &service.depends_on,
         }
+    }
+
+    /// What the environment says for all its services, where this one says nothing.
+    pub(super) fn with_environment(mut self, name: &str, environment: &'m Environment) -> Self {
+        let there = || {
+            environment
+                .scan
+                .as_ref()
+                .map(|value| Setting { value, path: steps!["environments", name, "scan"].to_vec() })
+        };
+        self.scan = self.scan.or_else(there);
+        self
     }
 
     /// Every value outside `build_args` in which `${…}` is read.

@@ -69,6 +69,8 @@ pub(crate) struct Service {
     /// Container name; `None`: the container whose image is this repository.
     pub(crate) container: Option<String>,
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// What a scan of the image has to come to; `None`: it is only told.
+    pub(crate) scan: Option<crate::scan::Policy>,
     /// Services that are rolled out before this one, by their keys; they need not be part of the run.
     pub(crate) depends_on: Vec<String>,
 }

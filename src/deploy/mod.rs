@@ -5,6 +5,7 @@
 mod before;
 mod courier;
 mod order;
+mod scan;
 mod ship;
 
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::courier::Courier;
 use super::order::Ends;
-use super::{Deploy, before};
+use super::{Deploy, before, scan};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
@@ -21,6 +21,7 @@ use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
 use crate::rollout::restore::restore_latest;
 use crate::rollout::{NOTHING_ROLLED, Roll, Stop};
+use crate::scan::{Report, Scanning, look};
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) struct Ship<'a> {
@@ -48,6 +49,7 @@ struct Trail {
     latest: Latest,
     deployment: Option<String>,
     url: Option<String>,
+    scan: Option<Report>,
 }
 
 impl<'a> Ship<'a> {
@@ -75,6 +77,7 @@ impl<'a> Ship<'a> {
         outcome.digest = self.trail.digest;
         outcome.deployment = self.trail.deployment;
         outcome.url = self.trail.url;
+        outcome.scan = self.trail.scan.map(Box::new);
         outcome
     }
 
@@ -88,6 +91,7 @@ impl<'a> Ship<'a> {
         let digests = self.push(&built.image_id, ends).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
+        self.look_at_scan().await;
         if verdict == Verdict::Deployed {
             self.record().await;
         }
@@ -139,15 +143,21 @@ impl<'a> Ship<'a> {
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
         let courier = Courier::send_to(&login, self.deploy.engine, self.events);
         let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
-        for tag in &self.plan.tags {
+        for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), image) {
             if tag == "latest" {
+                self.scan().await?;
                 self.after_those_before(ends).await?;
                 self.ask_again().await?;
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
             }
+            if let Some(digest) = self.there_for_scan(tag).await.map_err(failed)? {
+                self.trail.digest = Some(digest);
+                continue;
+            }
             let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
-            self.trail.digest = Some(pushed.await.map_err(failed)?);
+            let before = self.trail.digest.replace(pushed.await.map_err(failed)?);
+            scan::same(self.plan.scan.is_some(), before.as_deref(), self.trail.digest.as_deref()).map_err(failed)?;
         }
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();
@@ -156,6 +166,48 @@ impl<'a> Ship<'a> {
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
         Ok(std::iter::once(digest).chain(child).collect())
+    }
+
+    /// The image that an earlier run pushed for its scan: a tag that cannot be moved cannot be pushed again either.
+    async fn there_for_scan(&self, tag: &str) -> Result<Option<String>> {
+        if !scan::is_for_scan(tag) {
+            return Ok(None);
+        }
+        self.unless_cancelled(ecr::digest_of(self.deploy.clients, &self.service.repository, tag)).await
+    }
+
+    /// Before `latest` is moved: waits for ECR's scan, where deploy.yaml makes it a gate.
+    async fn scan(&mut self) -> Result<(), Stop> {
+        let (Some(policy), Some(gate)) = (&self.service.scan, &self.plan.scan) else { return Ok(()) };
+        self.events.stage(Stage::Scan);
+        let digest = self.trail.digest.clone().unwrap_or_default();
+        let scanned = self.unless_cancelled(self.scanning(&digest).gate(policy, gate.on_push)).await;
+        match scanned {
+            Ok(report) => self.trail.scan = Some(report),
+            Err(error) => return Err(Stop::new(Verdict::Refused, error)),
+        }
+        self.events.stage(Stage::Push);
+        Ok(())
+    }
+
+    /// Without a gate: what a scan has found by now is told, and is no reason to wait or to fail.
+    async fn look_at_scan(&mut self) {
+        if self.trail.scan.is_none() {
+            let digest = self.trail.digest.clone().unwrap_or_default();
+            let scanning = self.scanning(&digest);
+            let looked = self.unless_cancelled(async { Ok(look(&scanning, self.service.scan.as_ref()).await) }).await;
+            self.trail.scan = looked.ok().flatten();
+        }
+    }
+
+    fn scanning<'s>(&'s self, digest: &'s str) -> Scanning<'s> {
+        Scanning {
+            clients: self.deploy.clients,
+            repository: &self.service.repository,
+            digest,
+            architecture: self.service.platform.architecture(),
+            events: self.events,
+        }
     }
 
     /// Waits for the services that this one depends on.

@@ -39,6 +39,7 @@ fn wanted() -> Wanted {
         service: "api".to_owned(),
         container: Some("api".to_owned()),
         before_deploy: None,
+        scan: None,
         depends_on: Vec::new(),
     }
 }
@@ -147,6 +148,7 @@ impl Seen {
             tags: Some(Ok(self.tags)),
             running: Some(Ok(self.running)),
             stopped: Some(Ok(self.stopped)),
+            scanning: None,
         };
         judge(&environment(), &wanted(), &seen, child)
     }
