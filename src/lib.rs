@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: resolve → observe → plan → act → prove. ARCHITECTURE.md has the map.
 
+mod after;
 mod approval;
 mod aws;
 mod check;
@@ -22,6 +23,7 @@ mod local;
 mod observe;
 mod one_off;
 mod plan;
+mod promotion;
 mod receipt;
 mod record;
 mod redact;
@@ -32,6 +34,7 @@ mod revision;
 mod rollback;
 mod rollout;
 mod secret;
+mod source;
 mod standing;
 mod status;
 mod target;

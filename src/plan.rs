@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::after;
 use crate::config::specification::{self, Specification};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
+use crate::promotion;
 use crate::revision::Revision;
+use crate::source::Source;
 
 /// What would be done, and what is in the way. Holds no secret's value.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +43,8 @@ pub(crate) struct Plan {
 pub(crate) struct ServicePlan {
     /// The key in deploy.yaml.
     pub(crate) service: String,
+    /// How its image comes to be.
+    pub(crate) source: Source,
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) platform: String,
@@ -146,6 +151,8 @@ pub(crate) fn plan(
     }
     match &observed.engine {
         Ok(_) => {}
+        // Nothing is built.
+        Err(_) if environment.promote => {}
         Err(error) if request.dry_run => {
             draft.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
         }
@@ -155,15 +162,21 @@ pub(crate) fn plan(
         Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
         Err(error) => draft.findings.push(Finding::from(error)),
     }
-    match (&environment.after, &observed.after) {
-        (Some(after), Some(Ok(releases))) => {
-            draft.findings.extend(gates::after(after, releases, &request.revision));
+    match &observed.before {
+        Some(Ok(before)) => {
+            draft.findings.extend(after::gate(before, environment.soak, &request.revision));
+            if environment.promote {
+                draft.findings.extend(promotion::gate(specification, before));
+            }
         }
-        (Some(_), Some(Err(error))) => draft.findings.push(Finding::from(error)),
-        _ => {}
+        Some(Err(error)) => draft.findings.push(Finding::from(error)),
+        None => {}
     }
-    let services = specification.services.iter().zip(&observed.services);
-    let services = services.map(|(service, seen)| draft.service(service, seen, observed, request)).collect();
+    let before = observed.before.as_ref().and_then(|read| read.as_ref().ok());
+    let sources = promotion::sources(specification, before);
+    let services = specification.services.iter().zip(&observed.services).zip(sources);
+    let services =
+        services.map(|((service, seen), source)| draft.service(service, seen, source, observed, request)).collect();
     let services = in_order(services, specification);
     Plan {
         environment: environment.name.clone(),
@@ -201,6 +214,7 @@ impl Draft {
         &mut self,
         service: &specification::Service,
         seen: &ObservedService,
+        source: Source,
         observed: &Observed,
         request: &Request,
     ) -> ServicePlan {
@@ -228,6 +242,7 @@ impl Draft {
         let running_digest = container.as_deref().and_then(|container| seen.running_digest(container));
         ServicePlan {
             service: service.name.clone(),
+            source,
             repository: service.repository.clone(),
             platform: service.platform.to_string(),
             secrets: service.secrets.clone(),

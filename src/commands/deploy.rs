@@ -6,8 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
+use crate::after;
 use crate::aws::{Clients, Settings};
 use crate::cli::DeployArgs;
+use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
 use crate::docker::Engine;
@@ -15,9 +17,10 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
-use crate::observe::{Observed, observe, observe_releases};
+use crate::observe::{Observed, observe};
 use crate::plan::{Plan, Request, plan};
 use crate::receipt::Before;
+use crate::registry::Proxies;
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::verdict::{Outcome, Verdict};
 
@@ -66,7 +69,8 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let engine = self.unless_cancelled(async { Ok(engine(self.context).await) }).await?;
+        let promotes = specification.environment.promote;
+        let engine = self.unless_cancelled(async { Ok(engine(self.context, promotes).await) }).await?;
         let clients = Clients::connect(&specification.environment, settings).await?;
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
@@ -83,7 +87,8 @@ impl Run<'_> {
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
         let engine = match engine {
-            Ok(engine) if !self.args.dry_run => engine,
+            Ok(engine) if !self.args.dry_run => Some(engine),
+            Err(_) if promotes && !self.args.dry_run => None,
             _ => return Ok(deploy::planned(&plan)),
         };
         let planned = deploy::planned(&plan);
@@ -95,6 +100,7 @@ impl Run<'_> {
             fail_fast: self.args.fail_fast,
             no_wait: self.args.no_wait,
             jobs: usize::from(self.args.jobs),
+            proxies: Proxies::of(&self.context.vars),
             approved_by: match self.approved(&plan, resolved).await {
                 Ok(by) => by,
                 Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
@@ -105,7 +111,8 @@ impl Run<'_> {
         let (events, cancel) = (self.events, self.cancel);
         let deploy = Deploy {
             clients: &clients,
-            engine: &engine,
+            engine: engine.as_ref(),
+            before: observed.before.as_ref().and_then(|read| read.as_ref().ok()),
             specification,
             plan: &plan,
             options: &options,
@@ -168,20 +175,30 @@ impl Run<'_> {
     ) -> Result<Observed> {
         let engine = engine.as_ref().map(|engine| engine.facts().clone()).map_err(Clone::clone);
         let mut observed = observe(clients, &resolved.specification, &resolved.revision, engine).await;
-        if let Some(after) = &resolved.specification.environment.after {
+        if let Some(name) = &resolved.specification.environment.after {
             let names: Vec<String> =
                 resolved.specification.services.iter().map(|service| service.name.clone()).collect();
             let before = resolved.manifest.resolve(&ResolveInput {
-                environment: after,
+                environment: name,
                 branch: resolved.branch.as_deref(),
                 commit: Some(&resolved.revision.full()),
                 services: &names,
                 vars: &self.context.vars,
                 secrets: SecretsMode::Optional,
             })?;
-            observed.after = Some(observe_releases(&before, settings).await);
+            self.hide(&before);
+            observed.before = Some(after::read(before, settings).await);
         }
         Ok(observed)
+    }
+
+    /// The secrets of that environment besides those of this one.
+    fn hide(&self, before: &Specification) {
+        let mut noted = self.noted.borrow_mut();
+        let theirs = before.secrets.iter();
+        let theirs = theirs.map(|(name, value)| (format!("{}.{name}", before.environment.name), value.clone()));
+        noted.secrets.extend(theirs);
+        self.context.console.hide(&noted.secrets);
     }
 
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {
@@ -202,8 +219,11 @@ impl Run<'_> {
     }
 }
 
-/// An engine that can build.
-async fn engine(context: &Context) -> Result<Engine> {
+/// An engine that can build; not even looked for where nothing is built.
+async fn engine(context: &Context, promotes: bool) -> Result<Engine> {
+    if promotes {
+        return Err(Error::new(Exit::Build, "no engine was looked for, because nothing is built"));
+    }
     let engine = context.engine().await?;
     engine.require_buildkit()?;
     Ok(engine)

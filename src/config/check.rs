@@ -1,6 +1,8 @@
 //! What the types cannot say: names that have to exist, values that have to have a shape, keys that must not contradict
 //! each other. Works on the manifest, and asks the tree where a value stands.
 
+mod promotion;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -122,6 +124,7 @@ impl Check<'_> {
             self.grammar(&join(&at, "branch"), &environment.branch, grammar::branch);
             self.environment_aws(manifest, name, environment);
             self.after(manifest, name, environment);
+            self.promotion(name, environment);
             if let Some(prefix) = &environment.secret_prefix {
                 self.grammar(&join(&at, "secret_prefix"), prefix, grammar::secret_prefix);
             } else if let Some(other) = prefixes.insert(names::default_prefix(name), name) {

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
+use crate::after::Before;
 use crate::aws::Clients;
 use crate::config::specification::{Service, Specification};
 use crate::docker::Engine;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::plan::{Plan, ServicePlan};
+use crate::registry::Proxies;
 use crate::verdict::{Outcome, Verdict};
 
 /// What the command line says about the way, not about the goal.
@@ -37,12 +39,16 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Who approved it, for the record.
     pub(crate) approved_by: Option<String>,
+    pub(crate) proxies: Proxies,
 }
 
 /// What every service's way needs.
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
-    pub(crate) engine: &'a Engine,
+    /// Absent where nothing is built.
+    pub(crate) engine: Option<&'a Engine>,
+    /// The environment before this one, where there is one.
+    pub(crate) before: Option<&'a Before>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,

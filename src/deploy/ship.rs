@@ -2,6 +2,8 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
+mod promote;
+
 use tokio::sync::Semaphore;
 
 use super::courier::Courier;
@@ -10,7 +12,7 @@ use super::{Deploy, before, leak};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::BuildRequest;
+use crate::docker::{BuildRequest, Engine};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
@@ -20,6 +22,7 @@ use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
 use crate::rollout::restore::restore_latest;
 use crate::rollout::{NOTHING_ROLLED, Roll, Stop};
+use crate::source::Source;
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) struct Ship<'a> {
@@ -78,13 +81,10 @@ impl<'a> Ship<'a> {
     }
 
     async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
-        let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
-        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        ends.in_the_way(&self.plan.depends_on)?;
-        let image = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        drop(turn);
-        self.inspect(&image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let digests = self.push(&image, ends).await?;
+        let digests = match &self.plan.source {
+            Source::Build => self.build_and_push(builds, ends).await?,
+            Source::Promote(promotion) => self.promote(promotion, ends).await?,
+        };
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
@@ -93,7 +93,20 @@ impl<'a> Ship<'a> {
         Ok(verdict)
     }
 
-    async fn build(&self) -> Result<String> {
+    async fn build_and_push(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Vec<String>, Stop> {
+        let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
+        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        ends.in_the_way(&self.plan.depends_on)?;
+        let engine = self.deploy.engine.ok_or_else(|| {
+            Stop::new(Verdict::BuildFailed, Error::new(Exit::Fault, "there is no engine to build with"))
+        })?;
+        let image = self.build(engine).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        drop(turn);
+        self.inspect(engine, &image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
+        self.push(engine, &image, ends).await
+    }
+
+    async fn build(&self, engine: &Engine) -> Result<String> {
         self.events.stage(Stage::Build);
         let began = std::time::Instant::now();
         let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
@@ -109,36 +122,50 @@ impl<'a> Ship<'a> {
             no_cache: false,
             registry_auth: &[],
         };
-        let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
+        let built = engine.build(&request, self.events, self.deploy.cancel).await?;
         let seconds = began.elapsed().as_secs_f64();
         self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
         Ok(built.image_id)
     }
 
-    async fn inspect(&self, image: &str) -> Result<()> {
+    async fn inspect(&self, engine: &Engine, image: &str) -> Result<()> {
         self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(self.deploy.engine.inspect(image)).await?;
+        let image = self.unless_cancelled(engine.inspect(image)).await?;
         image.require_architecture(self.service.platform.architecture())?;
         leak::check(&image, self.service, &self.deploy.specification.secrets)
     }
 
     /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
+    async fn push(&mut self, engine: &Engine, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
-        let courier = Courier::send_to(&login, self.deploy.engine, self.events);
+        let courier = Courier::send_to(&login, engine, self.events);
         let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
         for tag in &self.plan.tags {
             if tag == "latest" {
-                self.after_those_before(ends).await?;
-                self.ask_again().await?;
-                self.alone().await?;
-                self.trail.latest = Latest::Pushing;
+                self.before_latest(ends).await?;
+                self.latest_is_pushing();
             }
             let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
             self.trail.digest = Some(pushed.await.map_err(failed)?);
         }
+        self.latest_is_pushed().await
+    }
+
+    /// What has to be true before the first thing that others see.
+    async fn before_latest(&self, ends: &Ends) -> Result<(), Stop> {
+        self.after_those_before(ends).await?;
+        self.ask_again().await?;
+        self.alone().await
+    }
+
+    fn latest_is_pushing(&mut self) {
+        self.trail.latest = Latest::Pushing;
+    }
+
+    /// Asks the registry what `latest` is.
+    async fn latest_is_pushed(&mut self) -> Result<Vec<String>, Stop> {
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();
         self.rolling().confirm_latest(&digest).await?;

@@ -4,6 +4,7 @@ use super::line::{Line, Tone};
 use super::out::{Out, To};
 use super::words;
 use crate::plan::{Finding, Plan, ServicePlan};
+use crate::source::Source;
 
 /// Columns that the names of facts take.
 const LABEL: usize = 14;
@@ -78,6 +79,7 @@ fn service_lines(service: &ServicePlan) -> Vec<Line> {
     let facts = [
         ("repository", Some(service.repository.clone())),
         ("service", Some(format!("{} in cluster {}{tasks}", service.ecs_service, service.cluster))),
+        ("image", promoted(&service.source)),
         ("platform", Some(service.platform.clone())),
         ("tags", names(&service.tags)),
         ("secrets", names(&service.secrets)),
@@ -103,7 +105,12 @@ fn actions(service: &ServicePlan) -> Vec<String> {
         ),
         None => "prove what runs".to_owned(),
     };
-    let mut steps = vec![format!("build the image for {}", service.platform)];
+    let mut steps = vec![match &service.source {
+        Source::Build => format!("build the image for {}", service.platform),
+        Source::Promote(promotion) => {
+            format!("copy the image from the repository {} of {}", promotion.repository, promotion.from)
+        }
+    }];
     match service.depends_on.as_slice() {
         [] => steps.push(format!("push {}", service.tags.join(", then "))),
         others => {
@@ -121,6 +128,17 @@ fn actions(service: &ServicePlan) -> Vec<String> {
     }
     steps.extend([format!("force a new deployment of {} in cluster {}", service.ecs_service, service.cluster), tasks]);
     steps
+}
+
+/// Where the image comes from, unless it is built.
+fn promoted(source: &Source) -> Option<String> {
+    let Source::Promote(promotion) = source else { return None };
+    let from = format!("promoted from {}", promotion.from);
+    Some(match (&promotion.digest, &promotion.revision) {
+        (Some(digest), Some(revision)) => format!("{from} {digest} (git {})", words::short_revision(revision)),
+        (Some(digest), None) => format!("{from} {digest}"),
+        (None, _) => format!("{from}, where nothing is live that could be"),
+    })
 }
 
 /// The commit with its subject.
@@ -181,6 +199,7 @@ mod tests {
             approval: false,
             services: vec![ServicePlan {
                 service: "api".to_owned(),
+                source: Source::Build,
                 repository: "api-dev".to_owned(),
                 platform: "linux/amd64".to_owned(),
                 secrets: Vec::new(),

@@ -1,0 +1,79 @@
+//! In place of build and push: the image that runs in the environment before is looked into, copied and tagged.
+
+use super::{Ship, Stop};
+use crate::after::{self, Before};
+use crate::deploy::leak;
+use crate::deploy::order::Ends;
+use crate::error::{Error, Result};
+use crate::event::{Kind, Stage};
+use crate::exit::Exit;
+use crate::promotion::Route;
+use crate::registry::Image;
+use crate::source::Promotion;
+use crate::verdict::Verdict;
+
+impl Ship<'_> {
+    /// Returns the digests that prove it.
+    pub(super) async fn promote(&mut self, promotion: &Promotion, ends: &Ends) -> Result<Vec<String>, Stop> {
+        ends.in_the_way(&self.plan.depends_on)?;
+        let refused = |error| Stop::new(Verdict::Refused, error);
+        let failed = |error| Stop::new(Verdict::PushFailed, error);
+        self.events.stage(Stage::Inspect);
+        let (Some(before), Some(digest)) = (self.deploy.before, &promotion.digest) else {
+            return Err(refused(Error::new(Exit::Gate, format!("nothing is known of `{}`", promotion.from))));
+        };
+        let (clients, plan, options) = (self.deploy.clients, self.deploy.plan, self.deploy.options);
+        let route = Route::open((before, promotion), (clients, plan, &self.service.repository), &options.proxies);
+        let route = self.unless_cancelled(route).await.map_err(failed)?;
+        let image = self.look(&route, before, digest).await?;
+        self.events.stage(Stage::Push);
+        let copy = route.copy(self.events);
+        self.unless_cancelled(copy.parts(&image)).await.map_err(failed)?;
+        for tag in &self.plan.tags {
+            if tag == "latest" {
+                self.before_latest(ends).await?;
+                self.still_there(before, digest).await.map_err(refused)?;
+                self.latest_is_pushing();
+            }
+            let digest = self.unless_cancelled(copy.tag(&image, tag)).await.map_err(failed)?;
+            self.events.emit(Kind::TagPushed { reference: route.reference(tag), digest });
+            self.trail.digest = Some(image.digest().to_owned());
+        }
+        self.latest_is_pushed().await
+    }
+
+    /// What holds for an image that was built here holds for one that comes from elsewhere.
+    async fn look(&self, route: &Route, before: &Before, digest: &str) -> Result<Image, Stop> {
+        let architecture = self.service.platform.architecture();
+        let (image, described) = self.unless_cancelled(route.look(digest, architecture)).await.map_err(|error| {
+            let verdict = if error.exit() == Exit::Gate { Verdict::Refused } else { Verdict::PushFailed };
+            Stop::new(verdict, error)
+        })?;
+        let judged = described
+            .require_architecture(architecture)
+            .and_then(|()| leak::check(&described, self.service, &self.deploy.specification.secrets))
+            .and_then(|()| match before.service(&self.service.name) {
+                Some(theirs) => leak::check(&described, theirs, &before.specification.secrets),
+                None => Ok(()),
+            });
+        judged.map_err(|error| Stop::new(Verdict::Refused, error))?;
+        Ok(image)
+    }
+
+    /// A rollback there says that this image is not good enough.
+    async fn still_there(&self, before: &Before, digest: &str) -> Result<()> {
+        let Some(theirs) = before.service(&self.service.name) else { return Ok(()) };
+        let now = self.unless_cancelled(after::release(&before.clients, theirs)).await?;
+        if now.digest.as_deref() == Some(digest) && now.unproven.is_none() {
+            return Ok(());
+        }
+        let name = &before.specification.environment.name;
+        let error = Error::new(Exit::Gate, format!("the image no longer runs in `{name}` as it did")).hint(
+            "nothing was rolled, and `latest` is as it was; look at it there: shipit status --env ".to_owned() + name,
+        );
+        Err(match now.unproven {
+            Some(reason) => error.cause(reason),
+            None => error.cause("another image runs there now"),
+        })
+    }
+}
