@@ -39,6 +39,8 @@ pub(crate) struct InjectedFault {
     pub(crate) drop: bool,
     /// ECS and ECR only: the call does what it is for, and only then the connection closes or the error is answered.
     pub(crate) after_effect: bool,
+    /// `GetDownloadUrlForLayer` only: the layer is delivered with another first byte.
+    pub(crate) altered: bool,
     /// The answer comes late; on its own it is a proper answer.
     pub(crate) delay_ms: u64,
     /// `DescribeServices` only: the answer is the one from before the last `UpdateService`.

@@ -41,6 +41,9 @@ pub(crate) struct Holdings {
     /// Family to revisions, the first revision first.
     #[serde(default)]
     pub(crate) task_definitions: BTreeMap<String, Vec<TaskDefinition>>,
+    /// ECR's account settings that were put, by name.
+    #[serde(default)]
+    pub(crate) account_settings: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,6 +110,7 @@ impl State {
             repositories: BTreeMap::new(),
             clusters: BTreeMap::new(),
             task_definitions: BTreeMap::new(),
+            account_settings: BTreeMap::new(),
         })
     }
 

@@ -3,6 +3,7 @@
 mod images;
 pub(crate) mod manifest;
 mod repositories;
+pub(crate) mod settings;
 
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) ->
         "DescribeRepositories" => repositories::describe(context, input),
         "DeleteRepository" => repositories::delete(context, input),
         "PutImageTagMutability" => repositories::put_mutability(context, input),
+        "GetAccountSetting" => settings::get(context, input),
+        "PutAccountSetting" => settings::put(context, input),
         "TagResource" => repositories::tag(context, input),
         "UntagResource" => repositories::untag(context, input),
         "ListTagsForResource" => repositories::tags(context, input),

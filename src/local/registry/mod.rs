@@ -48,7 +48,10 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
             }
             match hit.fault {
                 Some(fault) => Err(as_oci(fault)),
-                None => dispatch(shared, &place, &route, request).await,
+                None => {
+                    let answered = dispatch(shared, &place, &route, request).await;
+                    if hit.altered { answered.map(blobs::altered) } else { answered }
+                }
             }
         }
     };

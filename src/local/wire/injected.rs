@@ -28,6 +28,8 @@ pub(crate) struct Hit {
     pub(crate) after_effect: bool,
     /// Answer as if the last change had not come through yet.
     pub(crate) stale: bool,
+    /// Deliver something else than what was asked for.
+    pub(crate) altered: bool,
 }
 
 impl Injected {
@@ -71,6 +73,7 @@ impl Injected {
                 fault: answer,
                 after_effect: fault.after_effect,
                 stale: fault.stale,
+                altered: fault.altered,
             };
         }
         Hit::default()
