@@ -22,6 +22,7 @@ pub(crate) struct Script {
 /// Something that goes wrong on the wire.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own in which a call goes wrong")]
 pub(crate) struct InjectedFault {
     /// An action as IAM names it, without the service (`DescribeServices`, `InitiateLayerUpload`).
     pub(crate) operation: String,

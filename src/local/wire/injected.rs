@@ -19,6 +19,7 @@ pub(crate) struct Injected {
 
 /// What happens to one call.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own in which a call goes wrong")]
 pub(crate) struct Hit {
     pub(crate) delay: Duration,
     /// Close the connection without a word.
