@@ -14,6 +14,8 @@ mod copy_tests;
 mod failure;
 mod parts;
 mod transport;
+#[cfg(test)]
+mod transport_tests;
 mod upload;
 #[cfg(test)]
 mod upload_tests;
