@@ -8,6 +8,7 @@ use super::{Recorded, Release, judge, refusal};
 use crate::aws::ecs::{
     Container, Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceStatus, Task,
 };
+use crate::config::cache::Cache;
 use crate::config::specification::{Platform, Service as Wanted};
 use crate::revision::Revision;
 
@@ -134,6 +135,10 @@ fn wanted() -> Wanted {
         container: None,
         before_deploy: None,
         depends_on: Vec::new(),
+        commit_args: Vec::new(),
+        cache: Cache::Inline,
+        rebuild_after: None,
+        rebuild_token: None,
     }
 }
 

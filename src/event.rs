@@ -112,6 +112,11 @@ pub(crate) enum Kind {
     RollbackPlanned {
         plan: Box<crate::rollback::Plan>,
     },
+    /// Which engine builds it.
+    BuildPlaced {
+        builder: String,
+        one_of_several: bool,
+    },
     /// A step (vertex) of the build changed its state. `id` is the vertex digest.
     BuildStep {
         id: String,
@@ -134,6 +139,13 @@ pub(crate) enum Kind {
     },
     BuildFinished {
         image: String,
+        seconds: f64,
+    },
+    /// The files of the image's layers were looked through for these secrets, by name.
+    ImageSearched {
+        secrets: Vec<String>,
+        layers: usize,
+        bytes: u64,
         seconds: f64,
     },
     /// `current` and `total` are bytes; both 0 when the engine does not say.

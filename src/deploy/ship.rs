@@ -2,17 +2,15 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
+mod build;
+mod delivery;
 mod promote;
 
-use tokio::sync::Semaphore;
-
-use super::courier::Courier;
 use super::order::Ends;
-use super::{Deploy, before, leak};
+use super::{Deploy, Together, before};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::{BuildRequest, Engine};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
@@ -22,7 +20,6 @@ use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
 use crate::rollout::restore::restore_latest;
 use crate::rollout::{NOTHING_ROLLED, Roll, Stop};
-use crate::source::Source;
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) struct Ship<'a> {
@@ -46,10 +43,14 @@ enum Latest {
 
 #[derive(Default)]
 struct Trail {
+    /// Which engine builds, or built.
+    builder: Option<String>,
     digest: Option<String>,
     latest: Latest,
     deployment: Option<String>,
     url: Option<String>,
+    /// The files changed during the build: its key is not that of the image.
+    key_is_void: bool,
 }
 
 impl<'a> Ship<'a> {
@@ -57,8 +58,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, builds: &Semaphore, ends: &Ends) -> Outcome {
-        let ended = self.all_the_way(builds, ends).await;
+    pub(super) async fn run(mut self, together: &Together) -> Outcome {
+        let ended = self.all_the_way(together).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -74,105 +75,21 @@ impl<'a> Ship<'a> {
                 outcome
             }
         };
+        outcome.builder = self.trail.builder;
         outcome.digest = self.trail.digest;
         outcome.deployment = self.trail.deployment;
         outcome.url = self.trail.url;
         outcome
     }
 
-    async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
-        let digests = match &self.plan.source {
-            Source::Build => self.build_and_push(builds, ends).await?,
-            Source::Promote(promotion) => self.promote(promotion, ends).await?,
-        };
+    async fn all_the_way(&mut self, together: &Together) -> Result<Verdict, Stop> {
+        let digests = self.deliver(together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
             self.record().await;
         }
         Ok(verdict)
-    }
-
-    async fn build_and_push(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Vec<String>, Stop> {
-        let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
-        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        ends.in_the_way(&self.plan.depends_on)?;
-        let engine = self.deploy.engine.ok_or_else(|| {
-            Stop::new(Verdict::BuildFailed, Error::new(Exit::Fault, "there is no engine to build with"))
-        })?;
-        let image = self.build(engine).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        drop(turn);
-        self.inspect(engine, &image).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        self.push(engine, &image, ends).await
-    }
-
-    async fn build(&self, engine: &Engine) -> Result<String> {
-        self.events.stage(Stage::Build);
-        let began = std::time::Instant::now();
-        let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
-        let request = BuildRequest {
-            context: &self.service.context,
-            dockerfile: &self.service.dockerfile,
-            target: self.service.target.as_deref(),
-            platform: self.service.platform,
-            build_args: &self.service.build_args,
-            build_secrets: &self.service.build_secrets,
-            labels: &labels,
-            tags: &[],
-            no_cache: false,
-            registry_auth: &[],
-        };
-        let built = engine.build(&request, self.events, self.deploy.cancel).await?;
-        let seconds = began.elapsed().as_secs_f64();
-        self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
-        Ok(built.image_id)
-    }
-
-    async fn inspect(&self, engine: &Engine, image: &str) -> Result<()> {
-        self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(engine.inspect(image)).await?;
-        image.require_architecture(self.service.platform.architecture())?;
-        leak::check(&image, self.service, &self.deploy.specification.secrets)
-    }
-
-    /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, engine: &Engine, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
-        let failed = |error| Stop::new(Verdict::PushFailed, error);
-        self.events.stage(Stage::Push);
-        let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
-        let courier = Courier::send_to(&login, engine, self.events);
-        let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
-        for tag in &self.plan.tags {
-            if tag == "latest" {
-                self.before_latest(ends).await?;
-                self.latest_is_pushing();
-            }
-            let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
-            self.trail.digest = Some(pushed.await.map_err(failed)?);
-        }
-        self.latest_is_pushed().await
-    }
-
-    /// What has to be true before the first thing that others see.
-    async fn before_latest(&self, ends: &Ends) -> Result<(), Stop> {
-        self.after_those_before(ends).await?;
-        self.ask_again().await?;
-        self.alone().await
-    }
-
-    fn latest_is_pushing(&mut self) {
-        self.trail.latest = Latest::Pushing;
-    }
-
-    /// Asks the registry what `latest` is.
-    async fn latest_is_pushed(&mut self) -> Result<Vec<String>, Stop> {
-        self.trail.latest = Latest::Pushed;
-        let digest = self.trail.digest.clone().unwrap_or_default();
-        self.rolling().confirm_latest(&digest).await?;
-        let manifest =
-            self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
-        let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
-        Ok(std::iter::once(digest).chain(child).collect())
     }
 
     /// Waits for the services that this one depends on.

@@ -4,7 +4,7 @@
 mod carry;
 
 use crate::after::{Before, Release};
-use crate::config::specification::{Service, Specification};
+use crate::config::specification::{Environment, Service, Specification};
 use crate::exit::Exit;
 use crate::plan::Finding;
 use crate::secret::Secret;
@@ -12,13 +12,10 @@ use crate::source::{Promotion, Source};
 
 pub(crate) use carry::Route;
 
-/// How the images of an environment come to be, in the order of its services.
-pub(crate) fn sources(specification: &Specification, before: Option<&Before>) -> Vec<Source> {
-    let source = |service: &Service| match (&specification.environment.after, before) {
-        (Some(from), _) if specification.environment.promote => Source::Promote(promotion(from, service, before)),
-        _ => Source::Build,
-    };
-    specification.services.iter().map(source).collect()
+/// The image of a service in an environment that takes its images from the one before it.
+pub(crate) fn source(environment: &Environment, service: &Service, before: Option<&Before>) -> Option<Source> {
+    let from = environment.after.as_ref().filter(|_| environment.promote)?;
+    Some(Source::Promote(promotion(from, service, before)))
 }
 
 fn promotion(from: &str, service: &Service, before: Option<&Before>) -> Promotion {

@@ -1,14 +1,16 @@
 //! In place of build and push: the image that runs in the environment before is looked into, copied and tagged.
 
-use super::{Ship, Stop};
+use super::Ship;
 use crate::after::{self, Before};
-use crate::deploy::leak;
+use crate::aws::ecr;
 use crate::deploy::order::Ends;
 use crate::error::{Error, Result};
 use crate::event::{Kind, Stage};
 use crate::exit::Exit;
+use crate::leak;
 use crate::promotion::Route;
 use crate::registry::Image;
+use crate::rollout::Stop;
 use crate::source::Promotion;
 use crate::verdict::Verdict;
 
@@ -31,15 +33,17 @@ impl Ship<'_> {
         self.unless_cancelled(copy.parts(&image)).await.map_err(failed)?;
         for tag in &self.plan.tags {
             if tag == "latest" {
-                self.before_latest(ends).await?;
                 self.still_there(before, digest).await.map_err(refused)?;
-                self.latest_is_pushing();
+                self.before_latest(ends).await?;
             }
             let digest = self.unless_cancelled(copy.tag(&image, tag)).await.map_err(failed)?;
             self.events.emit(Kind::TagPushed { reference: route.reference(tag), digest });
             self.trail.digest = Some(image.digest().to_owned());
         }
-        self.latest_is_pushed().await
+        self.latest_is_pushed().await?;
+        let clients = self.deploy.clients;
+        let manifest = self.unless_cancelled(ecr::manifest(clients, &self.service.repository, digest)).await;
+        Ok(self.digests(manifest.ok().flatten().as_ref()))
     }
 
     /// What holds for an image that was built here holds for one that comes from elsewhere.
@@ -51,9 +55,9 @@ impl Ship<'_> {
         })?;
         let judged = described
             .require_architecture(architecture)
-            .and_then(|()| leak::check(&described, self.service, &self.deploy.specification.secrets))
+            .and_then(|()| leak::check_known(&described, self.service, &self.deploy.specification.secrets))
             .and_then(|()| match before.service(&self.service.name) {
-                Some(theirs) => leak::check(&described, theirs, &before.specification.secrets),
+                Some(theirs) => leak::check_known(&described, theirs, &before.specification.secrets),
                 None => Ok(()),
             });
         judged.map_err(|error| Stop::new(Verdict::Refused, error))?;

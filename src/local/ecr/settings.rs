@@ -1,5 +1,5 @@
 //! `GetAccountSetting` and `PutAccountSetting`: what an account has chosen for one region. Only `BLOB_MOUNTING` does
-//! something here; it is off until somebody turns it on, as in ECR.
+//! something here. In ECR it is off until somebody turns it on; here it is on until somebody turns it off.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::local::wire::input::Input;
 /// Name, and the values that it can have, the default first.
 const KNOWN: [(&str, &[&str]); 3] = [
     ("BASIC_SCAN_TYPE_VERSION", &["AWS_NATIVE", "CLAIR"]),
-    ("BLOB_MOUNTING", &["DISABLED", "ENABLED"]),
+    ("BLOB_MOUNTING", &["ENABLED", "DISABLED"]),
     ("REGISTRY_POLICY_SCOPE", &["V2", "V1"]),
 ];
 
@@ -35,7 +35,7 @@ pub(crate) fn put(context: &mut Context<'_>, input: &Value) -> Answered<Value> {
 
 /// Whether a repository may take over the layers of another one of this account and region.
 pub(crate) fn mounts_blobs(holdings: &Holdings) -> bool {
-    holdings.account_settings.get("BLOB_MOUNTING").is_some_and(|value| value == "ENABLED")
+    holdings.account_settings.get("BLOB_MOUNTING").is_none_or(|value| value == "ENABLED")
 }
 
 fn known(input: &Value) -> Answered<(&'static str, &'static [&'static str])> {
