@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 
-use super::connector::Connector;
+use super::connector::{Connector, ssh_hint};
 use super::credentials::Credentials;
 use super::endpoint::{Address, Candidate, builder, candidates};
 use super::gone;
@@ -195,7 +195,10 @@ fn unreachable(tried: &[(Candidate, String)]) -> Error {
     let denied = tried
         .iter()
         .any(|(candidate, why)| matches!(candidate.address, Address::Unix(_)) && why.contains("Permission denied"));
-    if let Some(hint) = tried.iter().find_map(|(candidate, why)| tls::hint(&candidate.address, why)) {
+    let of_way = |(candidate, why): &(Candidate, String)| {
+        tls::hint(&candidate.address, why).or_else(|| ssh_hint(&candidate.address, why))
+    };
+    if let Some(hint) = tried.iter().find_map(of_way) {
         return error.hint(hint);
     }
     if tried.iter().any(|(candidate, _)| candidate.origin == BUILDER) {
@@ -279,7 +282,7 @@ fn spoken(answer: &VersionAnswer) -> Version {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, InfoAnswer, VersionAnswer, spoken, unreachable};
+    use super::{BUILDER, Candidate, InfoAnswer, VersionAnswer, spoken, unreachable};
     use crate::docker::endpoint::parse;
 
     #[test]
@@ -309,6 +312,21 @@ mod tests {
         let info = r#"{"DriverStatus":[["Backing Filesystem","extfs"]]}"#;
         assert!(!serde_json::from_str::<InfoAnswer>(info).unwrap().has_containerd_store());
         assert!(!serde_json::from_str::<InfoAnswer>(r#"{"DriverStatus":null}"#).unwrap().has_containerd_store());
+    }
+
+    #[test]
+    fn an_ssh_that_does_not_get_through_says_what_it_lacks() {
+        for (why, expected) in [
+            ("ssh: Host key verification failed.", "known_hosts"),
+            ("ssh: me@h: Permission denied (publickey).", "IdentityFile"),
+            ("ssh: bash: line 1: docker: command not found", "docker CLI on that host"),
+            ("ssh: Could not resolve hostname h: Name or service not known", "host's name"),
+            ("ssh: something else", "correct its address in deploy.yaml"),
+        ] {
+            let address = parse("ssh://me@h", None).unwrap();
+            let error = unreachable(&[(Candidate { address, origin: BUILDER.to_owned() }, why.to_owned())]);
+            assert!(error.hints()[0].contains(expected), "{why}: {:?}", error.hints());
+        }
     }
 
     #[test]

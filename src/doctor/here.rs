@@ -121,6 +121,8 @@ mod tests {
             containerd_store: false,
             address: "unix:///x".to_owned(),
             on_this_host,
+            name: None,
+            more_memory: "",
         }
     }
 

@@ -108,10 +108,14 @@ impl<'a> Ship<'a> {
         let built = engine.while_there(self.build(&engine, build)).await;
         let built = built.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         place.free();
-        let image = self.inspect(&engine, &built).await.map_err(|error| {
-            let verdict = if error.is_engine_lost() { Verdict::BuildFailed } else { Verdict::Refused };
-            Stop::new(verdict, error)
-        })?;
+        let image = match self.inspect(&engine, &built).await {
+            Ok(image) => image,
+            Err(error) => {
+                let error = lost_or(error, &engine).await;
+                let verdict = if error.is_engine_lost() { Verdict::BuildFailed } else { Verdict::Refused };
+                return Err(Stop::new(verdict, error));
+            }
+        };
         self.push(&engine, &image, build, together).await
     }
 
@@ -197,7 +201,11 @@ impl<'a> Ship<'a> {
     ) -> Result<String> {
         let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
         let Some(engine) = engine else { return pushed.await };
-        match (engine.while_there(pushed).await, &self.trail.digest) {
+        let pushed = match engine.while_there(pushed).await {
+            Err(error) => Err(lost_or(error, engine).await),
+            pushed => pushed,
+        };
+        match (pushed, &self.trail.digest) {
             (Err(lost), Some(digest)) if lost.is_engine_lost() && self.trail.latest == Latest::Pushing => {
                 let repository = &self.service.repository;
                 let text = format!("{}; the image is in the registry already, which moves `{tag}` itself", lost.line());
@@ -218,6 +226,12 @@ impl<'a> Ship<'a> {
         let child = manifest.and_then(|manifest| manifest.child(self.service.platform.architecture()));
         self.trail.digest.clone().into_iter().chain(child).collect()
     }
+}
+
+/// An export that breaks off looks like many things; that its engine is gone tells which it was.
+async fn lost_or(error: Error, engine: &Engine) -> Error {
+    let may_be = matches!(error.exit(), Exit::Build | Exit::Registry) && !error.is_engine_lost();
+    if may_be && !engine.is_there().await { error.engine_lost() } else { error }
 }
 
 fn lost_too_often(exit: Exit, lost: Vec<String>) -> Error {
