@@ -180,7 +180,10 @@ fn an_image_in_which_a_secret_of_prod_can_be_read() {
     let (project, _) = to_sandbox(project);
     let before = updates(&aws);
     let ran = project.shipit(&["deploy", "--env", "prod"]).exits(4);
-    ran.says("a secret is readable in the image: TOKEN").never_says("the-token-of");
+    ran.says("a secret is readable in the image of an earlier build: TOKEN")
+        .says("deploy that to `sandbox`")
+        .never_says("--rebuild")
+        .never_says("the-token-of");
     assert_eq!((sent(&aws), updates(&aws)), (0, before));
 }
 

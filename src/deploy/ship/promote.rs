@@ -53,14 +53,19 @@ impl Ship<'_> {
             let verdict = if error.exit() == Exit::Gate { Verdict::Refused } else { Verdict::PushFailed };
             Stop::new(verdict, error)
         })?;
-        let judged = described
-            .require_architecture(architecture)
-            .and_then(|()| leak::check_known(&described, self.service, &self.deploy.specification.secrets))
-            .and_then(|()| match before.service(&self.service.name) {
-                Some(theirs) => leak::check_known(&described, theirs, &before.specification.secrets),
-                None => Ok(()),
-            });
-        judged.map_err(|error| Stop::new(Verdict::Refused, error))?;
+        let refused = |error| Stop::new(Verdict::Refused, error);
+        described.require_architecture(architecture).map_err(refused)?;
+        let ours = leak::check_known(&described, self.service, &self.deploy.specification.secrets);
+        let leaked = ours.and_then(|()| match before.service(&self.service.name) {
+            Some(theirs) => leak::check_known(&described, theirs, &before.specification.secrets),
+            None => Ok(()),
+        });
+        // What helps is another than where a build can be had here.
+        let name = &before.specification.environment.name;
+        leaked.map_err(|error| {
+            let hint = format!("take it by `RUN --mount=type=secret` and `build_secrets`, and deploy that to `{name}`");
+            refused(Error::new(error.exit(), error.line()).hint(hint))
+        })?;
         Ok(image)
     }
 
