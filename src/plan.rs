@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::after;
 use crate::config::specification::{self, Specification};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
+use crate::promotion;
 use crate::reuse;
 use crate::revision::Revision;
 use crate::scan::Severity;
@@ -163,6 +165,10 @@ pub(crate) fn plan(
         draft.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
     }
     let services = || specification.services.iter().zip(&observed.services);
+    let before = observed.before.as_ref().and_then(|read| read.as_ref().ok());
+    let source = |service: &specification::Service, seen| {
+        promotion::source(environment, service, before).unwrap_or_else(|| reused_or_built(service, seen))
+    };
     let sources: Vec<Source> = services().map(|(service, seen)| source(service, seen)).collect();
     if let Err(error) = &observed.engines {
         draft.no_engine(error, specification, &sources, request.dry_run);
@@ -171,12 +177,15 @@ pub(crate) fn plan(
         Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
         Err(error) => draft.findings.push(Finding::from(error)),
     }
-    match (&environment.after, &observed.after) {
-        (Some(after), Some(Ok(releases))) => {
-            draft.findings.extend(gates::after(after, releases, &request.revision));
+    match &observed.before {
+        Some(Ok(before)) => {
+            draft.findings.extend(after::gate(before, environment.soak, &request.revision));
+            if environment.promote {
+                draft.findings.extend(promotion::gate(specification, before));
+            }
         }
-        (Some(_), Some(Err(error))) => draft.findings.push(Finding::from(error)),
-        _ => {}
+        Some(Err(error)) => draft.findings.push(Finding::from(error)),
+        None => {}
     }
     let services = services().zip(sources);
     let services =
@@ -217,7 +226,7 @@ struct Draft {
     unchecked: Vec<String>,
 }
 
-fn source(service: &specification::Service, seen: &ObservedService) -> Source {
+fn reused_or_built(service: &specification::Service, seen: &ObservedService) -> Source {
     let uri = seen.repository.as_ref().map_or("", |repository| &repository.uri);
     reuse::decide(service, uri, seen.image.as_ref())
 }

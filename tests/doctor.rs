@@ -211,7 +211,15 @@ fn the_policy_and_the_calls_agree() {
     assert!(all.is_subset(&everything), "not allowed: {:?}", all.difference(&everything).collect::<Vec<_>>());
     // Nothing is asked for that nobody uses. These are for a look into an image that is there already, a rollback of a
     // rollout in flight, a task that takes too long, and the roles that ECS takes for a task.
-    let rare = ["ecr:GetDownloadUrlForLayer", "ecs:StopServiceDeployment", "ecs:StopTask", "iam:PassRole"];
+    let rare = [
+        "ecr:GetAccountSetting",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:GetRegistryScanningConfiguration",
+        "ecr:StartImageScan",
+        "ecs:StopServiceDeployment",
+        "ecs:StopTask",
+        "iam:PassRole",
+    ];
     let rare = rare.map(str::to_owned);
     let needless: Vec<&String> = everything.difference(&all).filter(|action| !rare.contains(action)).collect();
     assert!(needless.is_empty(), "never called: {needless:?}");

@@ -72,13 +72,17 @@ impl StandIn {
 
     /// The calls of one action so far, by its name without the service.
     pub(crate) fn calls(&self, action: &str) -> Vec<serde_json::Value> {
-        let journal = self.http("GET /_stand-in/calls", &[], "");
-        let all = journal["calls"].as_array().cloned().expect("a journal");
         let is_it = |call: &serde_json::Value| {
             let operation = call["operation"].as_str().expect("an operation");
             operation.split_once(':').is_some_and(|(_, name)| name == action)
         };
-        all.into_iter().filter(is_it).collect()
+        self.journal().into_iter().filter(is_it).collect()
+    }
+
+    /// Everything that was asked so far, by the registry's clients as well.
+    pub(crate) fn journal(&self) -> Vec<serde_json::Value> {
+        let journal = self.http("GET /_stand-in/calls", &[], "");
+        journal["calls"].as_array().cloned().expect("a journal")
     }
 
     /// The name of every call so far: `ecs:UpdateService`, or `GET /v2/…` of the registry.
