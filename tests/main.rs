@@ -72,3 +72,6 @@ mod stand_in;
 
 /// An engine whose loopback is another one.
 mod unreachable_engine;
+
+/// An engine that has never built anything.
+mod fresh_engine;

@@ -6,10 +6,11 @@ mod build;
 mod delivery;
 
 use super::order::Ends;
-use super::{Deploy, Together, before};
+use super::{Deploy, Together, before, cache};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
@@ -48,6 +49,8 @@ struct Trail {
     latest: Latest,
     deployment: Option<String>,
     url: Option<String>,
+    /// The image that was built for it, and where.
+    made: Option<(Engine, String)>,
     /// The files changed during the build: its key is not that of the image.
     key_is_void: bool,
 }
@@ -87,6 +90,9 @@ impl<'a> Ship<'a> {
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
             self.record().await;
+            if let Some((engine, image)) = &self.trail.made {
+                cache::keep(self.deploy, engine, self.service, image, self.events).await;
+            }
         }
         Ok(verdict)
     }

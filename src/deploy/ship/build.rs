@@ -21,12 +21,8 @@ impl Ship<'_> {
         if let Some(keyed) = &plan.keyed {
             labels.extend(keyed.labels());
         }
-        let cache = if plan.without_cache {
-            Cache::none()
-        } else {
-            self.unless_cancelled(async { Ok(Cache::of(self.deploy.clients, engine, self.service, self.plan).await) })
-                .await?
-        };
+        let cache = Cache::of(self.deploy.clients, engine, self.service, self.plan, plan);
+        let cache = self.unless_cancelled(async { Ok(cache.await) }).await?;
         let request = BuildRequest {
             context: &self.service.context,
             dockerfile: &self.service.dockerfile,

@@ -115,7 +115,9 @@ impl<'a> Ship<'a> {
                 return Err(Stop::new(verdict, error));
             }
         };
-        self.push(&engine, &image, build, together).await
+        let digests = self.push(&engine, &image, build, together).await?;
+        self.trail.made = Some((engine, image.id));
+        Ok(digests)
     }
 
     /// Pushes under every tag. Returns the digests that prove it.
@@ -142,11 +144,7 @@ impl<'a> Ship<'a> {
         let manifest = manifest.ok().flatten();
         let keyed = plan.keyed.as_ref().filter(|_| !self.trail.key_is_void);
         if let (Some(keyed), Some(manifest)) = (keyed, &manifest) {
-            let known = async {
-                known::make(clients, self.service, keyed, manifest, self.events).await;
-                Ok(())
-            };
-            self.unless_cancelled(known).await.map_err(failed)?;
+            known::make(self.deploy, self.service, keyed, manifest, self.events).await;
         }
         Ok(self.digests(manifest.as_ref()))
     }
