@@ -12,6 +12,9 @@ mod support;
 /// From a branch to its environment, and past the gates.
 mod branches;
 
+/// What was built before is not built again.
+mod content_key;
+
 /// Every ending that a rollout can have.
 mod endings;
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
@@ -19,9 +20,13 @@ use crate::interrupt::unless_cancelled;
 use crate::leak;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
-use crate::receipt::Before;
+use crate::receipt::{Before, ImageNote};
 use crate::resolve::{Resolved, Wanted, resolve};
+use crate::reuse;
 use crate::verdict::{Outcome, Verdict};
+
+/// Reading files is bound by the disk and by memory; two readers keep both busy.
+const CONTEXTS_AT_ONCE: usize = 3;
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
     reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
@@ -73,7 +78,13 @@ impl Run<'_> {
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
-        let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
+        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
+        let look = self.look_for_images(specification, &clients, builders.as_ref().ok(), &mut observed);
+        self.unless_cancelled(async {
+            look.await;
+            Ok(())
+        })
+        .await?;
         let request = Request {
             revision: resolved.revision.clone(),
             branch: resolved.branch.clone(),
@@ -84,12 +95,8 @@ impl Run<'_> {
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
-        let builders = match builders {
-            Ok(builders) if !self.args.dry_run => builders,
-            _ => return Ok(deploy::planned(&plan)),
-        };
         let planned = deploy::planned(&plan);
-        if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+        if self.args.dry_run || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(planned);
         }
         let options = Options {
@@ -108,7 +115,7 @@ impl Run<'_> {
         let leaks = leak::Gate::default();
         let deploy = Deploy {
             clients: &clients,
-            builders: &builders,
+            builders: builders.as_ref().ok(),
             specification,
             plan: &plan,
             options: &options,
@@ -174,6 +181,15 @@ impl Run<'_> {
                 digest: service.running_digest.clone(),
             })
             .collect();
+        receipt.images = plan
+            .services
+            .iter()
+            .map(|service| ImageNote {
+                service: service.service.clone(),
+                how: service.source.word(),
+                content_key: service.source.content_key().map(ToString::to_string),
+            })
+            .collect();
     }
 
     async fn observe(
@@ -199,6 +215,29 @@ impl Run<'_> {
             observed.after = Some(observe_releases(&before, settings).await);
         }
         Ok(observed)
+    }
+
+    /// For each service: is there an image of the same inputs already? The contexts are read a few at a time.
+    async fn look_for_images(
+        &self,
+        specification: &Specification,
+        clients: &Clients,
+        builders: Option<&Builders>,
+        observed: &mut Observed,
+    ) {
+        let rebuild = self.args.rebuild;
+        let looks = specification.services.iter().zip(&observed.services).map(|(service, seen)| async move {
+            // Without its repository there is nothing to look into, and a finding says so.
+            let repository = seen.repository.as_ref().ok()?;
+            let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
+            let engine = builders.and_then(|builders| builders.home(&service.name, service.platform));
+            let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };
+            Some(reuse::observe(service, look).await)
+        });
+        let images: Vec<_> = stream::iter(looks).buffered(CONTEXTS_AT_ONCE).collect().await;
+        for (seen, image) in observed.services.iter_mut().zip(images) {
+            seen.image = image;
+        }
     }
 
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {

@@ -5,6 +5,7 @@
 //! the types cannot say) → `resolve` (one environment, every `${…}` filled in). YAML is known to `parse` alone.
 
 mod builder;
+pub(crate) mod cache;
 mod check;
 mod decode;
 mod dependencies;

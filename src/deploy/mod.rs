@@ -3,7 +3,9 @@
 //! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
 
 mod before;
+mod cache;
 mod courier;
+mod known;
 mod order;
 mod shared_layers;
 mod ship;
@@ -43,7 +45,8 @@ pub(crate) struct Options {
 /// What every service's way needs.
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
-    pub(crate) builders: &'a Builders,
+    /// Absent where nothing has to be built.
+    pub(crate) builders: Option<&'a Builders>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,

@@ -57,7 +57,7 @@ impl Plain {
             }
             Kind::Planned { plan } if self.plan_is_answer => plan::print(&self.out, plan),
             Kind::Planned { plan } => {
-                for line in plan::in_short(plan) {
+                for line in plan::in_short(plan, self.verbose) {
                     self.say(event, "", line);
                 }
             }

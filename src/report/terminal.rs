@@ -80,7 +80,7 @@ impl Terminal {
                 self.bars.suspend(|| plan::print(&self.out, plan));
             }
             Kind::Planned { plan } => {
-                for line in plan::in_short(plan) {
+                for line in plan::in_short(plan, self.verbose) {
                     self.stay(&Line::new().plain("  ").then(line).hanging(4));
                 }
             }
