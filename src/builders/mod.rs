@@ -212,10 +212,6 @@ impl Place<'_> {
         &self.builders.members[self.at].engine
     }
 
-    pub(crate) fn is_one_of_several(&self) -> bool {
-        self.builders.are_several()
-    }
-
     pub(crate) fn is_home_of(&self, service: &str, platform: Platform) -> bool {
         self.builders.home_at(service, platform) == Some(self.at)
     }

@@ -52,14 +52,6 @@ impl<'a> Courier<'a> {
         Self { events, host, way: Way::There(clients, manifest) }
     }
 
-    /// The engine that has to be there for it.
-    pub(super) const fn engine(&self) -> Option<&'a Engine> {
-        match &self.way {
-            Way::Engine(engine, _) | Way::Export(engine, ..) => Some(*engine),
-            Way::There(..) => None,
-        }
-    }
-
     /// Gets the image there under one more tag, and returns the digest that the registry has for it.
     pub(super) async fn push(
         &mut self,

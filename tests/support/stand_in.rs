@@ -81,6 +81,13 @@ impl StandIn {
         all.into_iter().filter(is_it).collect()
     }
 
+    /// The name of every call so far: `ecs:UpdateService`, or `GET /v2/…` of the registry.
+    pub(crate) fn operations(&self) -> Vec<String> {
+        let journal = self.http("GET /_stand-in/calls", &[], "");
+        let all = journal["calls"].as_array().cloned().expect("a journal");
+        all.iter().map(|call| call["operation"].as_str().expect("an operation").to_owned()).collect()
+    }
+
     /// Waits until the action was called.
     #[track_caller]
     pub(crate) fn wait_for(&self, action: &str) {

@@ -1,18 +1,20 @@
-//! How an image gets from the files to the registry: built, looked into and pushed by one engine. An engine that is lost
-//! on the way is taken out, and its work begins again on another; what failed by itself fails.
+//! How an image gets into the repository under its tags: built and pushed by one engine, or found there already. An engine
+//! that is lost on the way is taken out, and its work begins again on another; what failed by itself fails.
 
 use super::{Latest, Ship};
-use crate::aws::ecr;
+use crate::aws::ecr::{self, Manifest};
 use crate::builders::{Builders, Place};
-use crate::config::specification::Platform;
-use crate::deploy::Together;
 use crate::deploy::courier::Courier;
-use crate::docker::Engine;
+use crate::deploy::order::Ends;
+use crate::deploy::shared_layers::Turn;
+use crate::deploy::{Together, known};
+use crate::docker::{Engine, Image};
 use crate::error::{Error, Result};
 use crate::event::{Kind, Stage};
 use crate::exit::Exit;
+use crate::leak;
 use crate::rollout::Stop;
-use crate::source::Build;
+use crate::source::{Build, Reuse, Source};
 use crate::verdict::Verdict;
 
 /// A build that outlives no engine is very likely what takes them down, and is not given a third.
@@ -20,8 +22,31 @@ const MOST_LOST: usize = 2;
 
 impl<'a> Ship<'a> {
     /// Returns the digests that prove the image.
-    pub(super) async fn deliver(&mut self, build: &Build, together: &Together) -> Result<Vec<String>, Stop> {
-        let builders = self.deploy.builders.ok_or_else(no_engine)?;
+    pub(super) async fn deliver(&mut self, together: &Together) -> Result<Vec<String>, Stop> {
+        match &self.plan.source {
+            Source::Build(build) => self.build_and_push(build, together).await,
+            Source::Reuse(reuse) => self.reuse(reuse, together).await,
+        }
+    }
+
+    async fn reuse(&mut self, reuse: &'a Reuse, together: &Together) -> Result<Vec<String>, Stop> {
+        together.ends.in_the_way(&self.plan.depends_on)?;
+        self.events.stage(Stage::Inspect);
+        self.check_known(&reuse.image).map_err(|error| Stop::new(Verdict::Refused, error))?;
+        self.events.stage(Stage::Push);
+        let courier = Courier::of_image(self.deploy.clients, &reuse.uri, &reuse.manifest, self.events);
+        self.put_tags(None, courier, &reuse.digest, None, &together.ends).await?;
+        Ok(self.digests(Some(&reuse.manifest)))
+    }
+
+    /// What an image has to pass that was built before: its layers were looked through then.
+    fn check_known(&self, image: &Image) -> Result<()> {
+        image.require_architecture(self.service.platform.architecture())?;
+        leak::check_known(image, self.service, &self.deploy.specification.secrets)
+    }
+
+    async fn build_and_push(&mut self, build: &Build, together: &Together) -> Result<Vec<String>, Stop> {
+        let builders = self.builders().map_err(|error| Stop::new(Verdict::Refused, error))?;
         let mut place = self.place(builders).await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         let mut lost = Vec::new();
         loop {
@@ -45,6 +70,11 @@ impl<'a> Ship<'a> {
         }
     }
 
+    fn builders(&self) -> Result<&'a Builders> {
+        let missing = || Error::new(Exit::Build, "there is no Docker Engine to build with");
+        self.deploy.builders.ok_or_else(missing)
+    }
+
     /// An engine that answers now: others may have gone with the one that is lost.
     async fn another(&self, builders: &'a Builders) -> Result<Place<'a>> {
         loop {
@@ -58,8 +88,7 @@ impl<'a> Ship<'a> {
     }
 
     async fn place(&self, builders: &'a Builders) -> Result<Place<'a>> {
-        let platform: Platform = self.service.platform;
-        let place = builders.place(&self.service.name, platform, self.deploy.options.jobs);
+        let place = builders.place(&self.service.name, self.service.platform, self.deploy.options.jobs);
         self.unless_cancelled(place).await
     }
 
@@ -72,7 +101,8 @@ impl<'a> Ship<'a> {
         let engine = place.engine().clone();
         let label = engine.facts().label();
         self.events.stage(Stage::Build);
-        self.events.emit(Kind::BuildPlaced { builder: label.clone(), one_of_several: place.is_one_of_several() });
+        let one_of_several = self.deploy.builders.is_some_and(Builders::are_several);
+        self.events.emit(Kind::BuildPlaced { builder: label.clone(), one_of_several });
         self.trail.builder = Some(label);
         let built = engine.while_there(self.build(&engine, build)).await;
         let built = built.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
@@ -94,16 +124,80 @@ impl<'a> Ship<'a> {
         self.push(&engine, &image, build, together).await
     }
 
+    /// Pushes under every tag. Returns the digests that prove it.
+    async fn push(
+        &mut self,
+        engine: &Engine,
+        image: &Image,
+        plan: &Build,
+        together: &Together,
+    ) -> Result<Vec<String>, Stop> {
+        let failed = |error| Stop::new(Verdict::PushFailed, error);
+        let clients = self.deploy.clients;
+        self.events.stage(Stage::Push);
+        let login = self.unless_cancelled(ecr::login(clients)).await.map_err(failed)?;
+        let courier = self.unless_cancelled(Courier::send_to(&login, engine, self.events)).await.map_err(failed)?;
+        let turn = async { Ok(together.layers.turn(clients, &image.layers).await) };
+        let turn = match self.deploy.plan.services.len() {
+            1 => None,
+            _ => self.unless_cancelled(turn).await.map_err(failed)?,
+        };
+        self.put_tags(Some(engine), courier, &image.id, turn, &together.ends).await?;
+        let digest = self.trail.digest.clone().unwrap_or_default();
+        let manifest = self.unless_cancelled(ecr::manifest(clients, &self.service.repository, &digest)).await;
+        let manifest = manifest.ok().flatten();
+        let keyed = plan.keyed.as_ref().filter(|_| !self.trail.key_is_void);
+        if let (Some(keyed), Some(manifest)) = (keyed, &manifest) {
+            let known = async {
+                known::make(clients, self.service, keyed, manifest, self.events).await;
+                Ok(())
+            };
+            self.unless_cancelled(known).await.map_err(failed)?;
+        }
+        Ok(self.digests(manifest.as_ref()))
+    }
+
+    /// The commit's tag, then `latest`; then the registry is asked what `latest` is.
+    async fn put_tags(
+        &mut self,
+        engine: Option<&Engine>,
+        mut courier: Courier<'_>,
+        image: &str,
+        mut turn: Option<Turn<'_>>,
+        ends: &Ends,
+    ) -> Result<(), Stop> {
+        let failed = |error| Stop::new(Verdict::PushFailed, error);
+        for tag in &self.plan.tags {
+            if tag == "latest" {
+                self.after_those_before(ends).await?;
+                self.ask_again().await?;
+                self.alone().await?;
+                self.trail.latest = Latest::Pushing;
+            }
+            let pushed = self.push_tag(engine, &mut courier, image, tag).await;
+            self.trail.digest = Some(pushed.map_err(failed)?);
+            if let Some(turn) = turn.take() {
+                turn.arrived();
+            }
+        }
+        self.trail.latest = Latest::Pushed;
+        let digest = self.trail.digest.clone().unwrap_or_default();
+        self.rolling().confirm_latest(&digest).await
+    }
+
     /// Pushes one tag. Once the image is in the registry under the commit's tag, `latest` needs no engine.
-    pub(super) async fn push_tag(&self, courier: &mut Courier<'_>, image: &str, tag: &str) -> Result<String> {
-        let engine = courier.engine();
+    async fn push_tag(
+        &self,
+        engine: Option<&Engine>,
+        courier: &mut Courier<'_>,
+        image: &str,
+        tag: &str,
+    ) -> Result<String> {
         let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
-        let pushed = match engine {
-            None => pushed.await,
-            Some(engine) => match engine.while_there(pushed).await {
-                Err(error) => Err(lost_or(error, engine).await),
-                pushed => pushed,
-            },
+        let Some(engine) = engine else { return pushed.await };
+        let pushed = match engine.while_there(pushed).await {
+            Err(error) => Err(lost_or(error, engine).await),
+            pushed => pushed,
         };
         match (pushed, &self.trail.digest) {
             (Err(lost), Some(digest)) if lost.is_engine_lost() && self.trail.latest == Latest::Pushing => {
@@ -120,17 +214,18 @@ impl<'a> Ship<'a> {
             (pushed, _) => pushed,
         }
     }
+
+    /// Those that a task may say it runs: the image's, and its child's where it is an index.
+    fn digests(&self, manifest: Option<&Manifest>) -> Vec<String> {
+        let child = manifest.and_then(|manifest| manifest.child(self.service.platform.architecture()));
+        self.trail.digest.clone().into_iter().chain(child).collect()
+    }
 }
 
 /// An export that breaks off looks like many things; that its engine is gone tells which it was.
 async fn lost_or(error: Error, engine: &Engine) -> Error {
     let may_be = matches!(error.exit(), Exit::Build | Exit::Registry) && !error.is_engine_lost();
     if may_be && !engine.is_there().await { error.engine_lost() } else { error }
-}
-
-/// The plan has told why; a build that was not planned is none that could be made.
-fn no_engine() -> Stop {
-    Stop::new(Verdict::Refused, Error::new(Exit::Build, "there is no Docker Engine to build with"))
 }
 
 fn lost_too_often(exit: Exit, lost: Vec<String>) -> Error {
