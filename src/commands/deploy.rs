@@ -14,7 +14,6 @@ use crate::cli::DeployArgs;
 use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
-use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
@@ -82,9 +81,8 @@ impl Run<'_> {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
         let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
-        let engine = builders.as_ref().ok().and_then(Builders::first);
         let promotes = specification.environment.promote;
-        let look = self.look_for_images(specification, &clients, engine, &mut observed);
+        let look = self.look_for_images(specification, &clients, builders.as_ref().ok(), &mut observed);
         self.unless_cancelled(async {
             if !promotes {
                 look.await;
@@ -244,7 +242,7 @@ impl Run<'_> {
         &self,
         specification: &Specification,
         clients: &Clients,
-        engine: Option<&Engine>,
+        builders: Option<&Builders>,
         observed: &mut Observed,
     ) {
         let rebuild = self.args.rebuild;
@@ -252,6 +250,7 @@ impl Run<'_> {
             // Without its repository there is nothing to look into, and a finding says so.
             let repository = seen.repository.as_ref().ok()?;
             let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
+            let engine = builders.and_then(|builders| builders.home(&service.name, service.platform));
             let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };
             Some(reuse::observe(service, look).await)
         });

@@ -108,6 +108,12 @@ impl<'a> Ship<'a> {
         let built = engine.while_there(self.build(&engine, build)).await;
         let built = built.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         place.free();
+        // The key holds the base images of the engine where the service is at home; this one may have others.
+        if build.keyed.is_some() && !place.is_home_of(&self.service.name, self.service.platform) {
+            self.trail.key_is_void = true;
+            self.events
+                .note("built on another engine than usual: the next run does not take this image in place of a build");
+        }
         let image = match self.inspect(&engine, &built).await {
             Ok(image) => image,
             Err(error) => {
