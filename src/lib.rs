@@ -4,6 +4,7 @@
 
 mod approval;
 mod aws;
+mod builders;
 mod check;
 mod ci;
 mod cli;
@@ -12,12 +13,14 @@ mod config;
 mod content_key;
 mod deploy;
 mod docker;
+mod doctor;
 mod error;
 mod event;
 mod exit;
 mod gates;
 mod git;
 mod history;
+mod init;
 mod interrupt;
 mod leak;
 mod local;

@@ -21,7 +21,8 @@ use crate::revision::Revision;
 pub(crate) struct Observed {
     pub(crate) identity: Result<Identity>,
     pub(crate) region: String,
-    pub(crate) engine: Result<EngineFacts>,
+    /// Never empty.
+    pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
     /// The environment that must run the commit first, service by service.
@@ -93,14 +94,14 @@ pub(crate) async fn observe(
     clients: &Clients,
     specification: &Specification,
     revision: &Revision,
-    engine: Result<EngineFacts>,
+    engines: Result<Vec<EngineFacts>>,
 ) -> Observed {
     let services = specification
         .services
         .iter()
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
     let (identity, services) = join(identity(clients), join_all(services)).await;
-    Observed { identity, region: clients.region.clone(), engine, services, after: None }
+    Observed { identity, region: clients.region.clone(), engines, services, after: None }
 }
 
 /// What the services of another environment run, for the `after` gate.
