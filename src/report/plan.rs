@@ -121,8 +121,8 @@ fn image(source: &Source) -> Option<String> {
         Source::Build(build) => {
             let why = build.why.as_deref()?;
             Some(match build.differs.as_slice() {
-                [] => format!("built: {why}"),
-                differs => format!("built: {why}; other than in latest: {}", differs.join(", ")),
+                [] => format!("to be built: {why}"),
+                differs => format!("to be built: {why}; other than in latest: {}", differs.join(", ")),
             })
         }
         Source::Reuse(reuse) => Some(reused(reuse)),

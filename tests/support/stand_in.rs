@@ -94,10 +94,7 @@ impl StandIn {
 
     /// The requests to the registry so far, as `PUT /v2/api-dev/manifests/latest`.
     pub(crate) fn registry_requests(&self) -> Vec<String> {
-        let journal = self.http("GET /_stand-in/calls", &[], "");
-        let all = journal["calls"].as_array().expect("a journal").iter();
-        let operations = all.map(|call| call["operation"].as_str().expect("an operation").to_owned());
-        operations.filter(|operation| operation.contains(" /v2/")).collect()
+        self.operations().into_iter().filter(|operation| operation.contains(" /v2/")).collect()
     }
 
     /// Waits until the action was called.
