@@ -3,21 +3,24 @@
 //! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
 
 mod before;
+mod cache;
 mod courier;
+mod known;
 mod order;
 mod scan;
+mod shared_layers;
 mod ship;
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
+use self::shared_layers::SharedLayers;
 use crate::aws::Clients;
+use crate::builders::Builders;
 use crate::config::specification::{Service, Specification};
-use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -34,7 +37,7 @@ pub(crate) struct Options {
     pub(crate) fail_fast: bool,
     /// End once ECS has accepted the deployment.
     pub(crate) no_wait: bool,
-    /// Builds at a time.
+    /// Builds at a time on one engine, where deploy.yaml does not say.
     pub(crate) jobs: usize,
     /// Who approved it, for the record.
     pub(crate) approved_by: Option<String>,
@@ -43,7 +46,8 @@ pub(crate) struct Options {
 /// What every service's way needs.
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
-    pub(crate) engine: &'a Engine,
+    /// Absent where nothing has to be built.
+    pub(crate) builders: Option<&'a Builders>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,
@@ -52,25 +56,33 @@ pub(crate) struct Deploy<'a> {
     pub(crate) leaks: &'a leak::Gate,
 }
 
+/// What the services of one run have to do with each other.
+struct Together {
+    ends: Ends,
+    layers: SharedLayers,
+}
+
 impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        let builds = Semaphore::new(self.options.jobs.max(1));
-        let ends = Ends::of(self.plan.services.iter().map(|service| service.service.as_str()));
+        let together = Together {
+            ends: Ends::of(self.plan.services.iter().map(|service| service.service.as_str())),
+            layers: SharedLayers::default(),
+        };
         let services = self.specification.services.iter().zip(&self.plan.services);
-        join_all(services.map(|(service, plan)| self.one(service, plan, &builds, &ends))).await
+        join_all(services.map(|(service, plan)| self.one(service, plan, &together))).await
     }
 
-    async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore, ends: &Ends) -> Outcome {
+    async fn one(&self, service: &Service, plan: &ServicePlan, together: &Together) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
         let mut outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
-            None => ship::Ship::new(self, service, plan, &events).run(builds, ends).await,
+            None => ship::Ship::new(self, service, plan, &events).run(together).await,
         };
         outcome.revision = Some(self.plan.revision.full());
         outcome.seconds = began.elapsed().as_secs_f64();
-        ends.tell(&outcome);
+        together.ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
         outcome
     }

@@ -2,26 +2,26 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
-use tokio::sync::Semaphore;
+mod build;
+mod delivery;
+mod scanned;
 
-use super::courier::Courier;
 use super::order::Ends;
-use super::{Deploy, before, scan};
+use super::{Deploy, Together, before, cache};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::{BuildRequest, Built};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::{interrupted, unless_cancelled};
-use crate::leak::Look;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
 use crate::rollout::restore::restore_latest;
 use crate::rollout::{NOTHING_ROLLED, Roll, Stop};
-use crate::scan::{Report, Scanning, look};
+use crate::scan::Report;
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) struct Ship<'a> {
@@ -45,10 +45,16 @@ enum Latest {
 
 #[derive(Default)]
 struct Trail {
+    /// Which engine builds, or built.
+    builder: Option<String>,
     digest: Option<String>,
     latest: Latest,
     deployment: Option<String>,
     url: Option<String>,
+    /// The image that was built for it, and where.
+    made: Option<(Engine, String)>,
+    /// The files changed during the build: its key is not that of the image.
+    key_is_void: bool,
     scan: Option<Report>,
 }
 
@@ -57,8 +63,8 @@ impl<'a> Ship<'a> {
         Self { deploy, service, plan, events, trail: Trail::default() }
     }
 
-    pub(super) async fn run(mut self, builds: &Semaphore, ends: &Ends) -> Outcome {
-        let ended = self.all_the_way(builds, ends).await;
+    pub(super) async fn run(mut self, together: &Together) -> Outcome {
+        let ended = self.all_the_way(together).await;
         let mut outcome = match ended {
             Ok(verdict) => Outcome::ended(&self.service.name, verdict, Exit::Success),
             Err(stop) => {
@@ -74,6 +80,7 @@ impl<'a> Ship<'a> {
                 outcome
             }
         };
+        outcome.builder = self.trail.builder;
         outcome.digest = self.trail.digest;
         outcome.deployment = self.trail.deployment;
         outcome.url = self.trail.url;
@@ -81,133 +88,18 @@ impl<'a> Ship<'a> {
         outcome
     }
 
-    async fn all_the_way(&mut self, builds: &Semaphore, ends: &Ends) -> Result<Verdict, Stop> {
-        let turn = self.unless_cancelled(async { Ok(builds.acquire().await) }).await;
-        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        ends.in_the_way(&self.plan.depends_on)?;
-        let built = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        drop(turn);
-        self.inspect(&built).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let digests = self.push(&built.image_id, ends).await?;
+    async fn all_the_way(&mut self, together: &Together) -> Result<Verdict, Stop> {
+        let digests = self.deliver(together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         self.look_at_scan().await;
         if verdict == Verdict::Deployed {
             self.record().await;
+            if let Some((engine, image)) = &self.trail.made {
+                cache::keep(self.deploy, engine, self.service, image, self.events).await;
+            }
         }
         Ok(verdict)
-    }
-
-    async fn build(&self) -> Result<Built> {
-        self.events.stage(Stage::Build);
-        let began = std::time::Instant::now();
-        let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
-        let request = BuildRequest {
-            context: &self.service.context,
-            dockerfile: &self.service.dockerfile,
-            target: self.service.target.as_deref(),
-            platform: self.service.platform,
-            build_args: &self.service.build_args,
-            build_secrets: &self.service.build_secrets,
-            labels: &labels,
-            tags: &[],
-            no_cache: false,
-            registry_auth: &[],
-        };
-        let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
-        let seconds = began.elapsed().as_secs_f64();
-        self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
-        Ok(built)
-    }
-
-    async fn inspect(&self, built: &Built) -> Result<()> {
-        self.events.stage(Stage::Inspect);
-        let Deploy { engine, specification, leaks, .. } = *self.deploy;
-        let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
-        image.require_architecture(self.service.platform.architecture())?;
-        let look = Look {
-            engine,
-            image: &image,
-            bases: &built.bases,
-            service: self.service,
-            secrets: &specification.secrets,
-            events: self.events,
-        };
-        self.unless_cancelled(leaks.check(&look)).await
-    }
-
-    /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, image: &str, ends: &Ends) -> Result<Vec<String>, Stop> {
-        let failed = |error| Stop::new(Verdict::PushFailed, error);
-        self.events.stage(Stage::Push);
-        let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
-        let courier = Courier::send_to(&login, self.deploy.engine, self.events);
-        let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
-        for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), image) {
-            if tag == "latest" {
-                self.scan().await?;
-                self.after_those_before(ends).await?;
-                self.ask_again().await?;
-                self.alone().await?;
-                self.trail.latest = Latest::Pushing;
-            }
-            if let Some(digest) = self.there_for_scan(tag).await.map_err(failed)? {
-                self.trail.digest = Some(digest);
-                continue;
-            }
-            let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
-            let before = self.trail.digest.replace(pushed.await.map_err(failed)?);
-            scan::same(self.plan.scan.is_some(), before.as_deref(), self.trail.digest.as_deref()).map_err(failed)?;
-        }
-        self.trail.latest = Latest::Pushed;
-        let digest = self.trail.digest.clone().unwrap_or_default();
-        self.rolling().confirm_latest(&digest).await?;
-        let manifest =
-            self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
-        let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
-        Ok(std::iter::once(digest).chain(child).collect())
-    }
-
-    /// The image that an earlier run pushed for its scan: a tag that cannot be moved cannot be pushed again either.
-    async fn there_for_scan(&self, tag: &str) -> Result<Option<String>> {
-        if !scan::is_for_scan(tag) {
-            return Ok(None);
-        }
-        self.unless_cancelled(ecr::digest_of(self.deploy.clients, &self.service.repository, tag)).await
-    }
-
-    /// Before `latest` is moved: waits for ECR's scan, where deploy.yaml makes it a gate.
-    async fn scan(&mut self) -> Result<(), Stop> {
-        let (Some(policy), Some(gate)) = (&self.service.scan, &self.plan.scan) else { return Ok(()) };
-        self.events.stage(Stage::Scan);
-        let digest = self.trail.digest.clone().unwrap_or_default();
-        let scanned = self.unless_cancelled(self.scanning(&digest).gate(policy, gate.on_push)).await;
-        match scanned {
-            Ok(report) => self.trail.scan = Some(report),
-            Err(error) => return Err(Stop::new(Verdict::Refused, error)),
-        }
-        self.events.stage(Stage::Push);
-        Ok(())
-    }
-
-    /// Without a gate: what a scan has found by now is told, and is no reason to wait or to fail.
-    async fn look_at_scan(&mut self) {
-        if self.trail.scan.is_none() {
-            let digest = self.trail.digest.clone().unwrap_or_default();
-            let scanning = self.scanning(&digest);
-            let looked = self.unless_cancelled(async { Ok(look(&scanning, self.service.scan.as_ref()).await) }).await;
-            self.trail.scan = looked.ok().flatten();
-        }
-    }
-
-    fn scanning<'s>(&'s self, digest: &'s str) -> Scanning<'s> {
-        Scanning {
-            clients: self.deploy.clients,
-            repository: &self.service.repository,
-            digest,
-            architecture: self.service.platform.architecture(),
-            events: self.events,
-        }
     }
 
     /// Waits for the services that this one depends on.
