@@ -181,3 +181,38 @@ fn what_the_base_image_holds_is_said_and_let_through() {
     refused.exits(4).says("file `of-build` of layer").never_says("file `of-base`");
     assert!(!aws.calls("UpdateService").is_empty());
 }
+
+/// The engine's BuildKit pulls a base image without giving it a name: whose layer it is has to be told all the same.
+#[test]
+fn a_base_image_that_only_buildkit_has_is_told_from_the_build() {
+    let (project, aws) = project(MANIFEST, "");
+    let token = aws.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", &serde_json::json!({}));
+    let data = &token["authorizationData"][0];
+    let host = data["proxyEndpoint"].as_str().expect("an address").trim_start_matches("http://").to_owned();
+    let login = serde_json::json!({"auths": {&host: {"auth": data["authorizationToken"]}}}).to_string();
+    let project = project.file(".home/.docker/config.json", &login).file(".gitignore", ".home\n");
+    let config = project.path(".home/.docker");
+    let run = |args: &[&str]| {
+        let ran = Command::new("docker")
+            .env("DOCKER_HOST", engine())
+            .env("DOCKER_CONFIG", &config)
+            .env("DOCKER_BUILDKIT", "0")
+            .current_dir(project.folder())
+            .args(args)
+            .output()
+            .expect("docker runs");
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    };
+    std::fs::write(project.path("Dockerfile"), "FROM busybox:stable\nCOPY settings /of-base\n").expect("a file");
+    let base = format!("{host}/api-dev:base");
+    run(&["build", "--quiet", "--tag", &base, "."]);
+    run(&["push", "--quiet", &base]);
+    run(&["rmi", "--force", &base]);
+    let with = |more: &str| {
+        let dockerfile = format!("FROM {base}\nCOPY app /app\n{more}");
+        std::fs::write(project.path("Dockerfile"), dockerfile).expect("a file");
+        project.shipit(&["deploy"])
+    };
+    with("").exits(0).says("the base image holds").says("file `of-base`");
+    with("COPY settings /of-build\n").exits(4).says("file `of-build`").never_says("file `of-base`");
+}
