@@ -112,7 +112,7 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) allow_dirty: bool,
 
-    /// A person has approved this run by a manual step of the CI
+    /// A person has started this manual step of the CI; the pipeline's file has to say that it is one
     #[arg(long)]
     pub(crate) approve: bool,
 
@@ -218,7 +218,7 @@ pub(crate) struct RollbackArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// A person has approved this run by a manual step of the CI
+    /// A person has started this manual step of the CI; the pipeline's file has to say that it is one
     #[arg(long)]
     pub(crate) approve: bool,
 
@@ -254,6 +254,10 @@ pub(crate) struct RunArgs {
     /// The container of the task definition; without it, the service's
     #[arg(long, value_name = "NAME")]
     pub(crate) container: Option<String>,
+
+    /// A person has started this manual step of the CI; the pipeline's file has to say that it is one
+    #[arg(long)]
+    pub(crate) approve: bool,
 
     /// How long it may take; then it is stopped
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::approval::Approved;
 use crate::aws::Calls;
 use crate::ci::Ci;
 use crate::error::{Error, Result};
@@ -38,7 +39,9 @@ pub(crate) struct Receipt {
     pub(crate) region: Option<String>,
     /// The ARN that AWS knew the run by.
     pub(crate) identity: Option<String>,
-    pub(crate) approved_by: Option<String>,
+    approved_by: Option<String>,
+    /// The manual step of the pipeline's file, or the terminal.
+    approved_how: Option<String>,
     ci: Option<Pipeline>,
     exit_code: Option<Exit>,
     /// Why the run as a whole ended early.
@@ -111,6 +114,7 @@ impl Receipt {
             region: None,
             identity: None,
             approved_by: None,
+            approved_how: None,
             ci: None,
             exit_code: None,
             error: None,
@@ -119,6 +123,11 @@ impl Receipt {
             counted: Calls::default(),
             before: Vec::new(),
         }
+    }
+
+    pub(crate) fn approved(&mut self, approved: Option<&Approved>) {
+        self.approved_by = approved.map(|approved| approved.by.clone());
+        self.approved_how = approved.map(|approved| approved.how.clone());
     }
 
     pub(crate) fn in_ci(&mut self, ci: Option<&Ci>) {

@@ -6,7 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
+use crate::approval::Approved;
 use crate::aws::{Clients, Settings};
+use crate::ci::file::Verb;
+use crate::ci::{self, committed};
 use crate::cli::DeployArgs;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
@@ -17,7 +20,7 @@ use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
 use crate::leak;
 use crate::observe::{Observed, observe, observe_releases};
-use crate::plan::{Plan, Request, plan};
+use crate::plan::{Finding, Plan, Request, plan};
 use crate::receipt::Before;
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::verdict::{Outcome, Verdict};
@@ -80,7 +83,7 @@ impl Run<'_> {
             release_hold: self.args.release_hold,
             dry_run: self.args.dry_run,
         };
-        let plan = plan(specification, &observed, &request, resolved.findings.clone());
+        let plan = plan(specification, &observed, &request, self.findings(resolved).await);
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
         let engine = match engine {
@@ -91,18 +94,19 @@ impl Run<'_> {
         if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(planned);
         }
+        let approved = match self.approved(&plan, resolved).await {
+            Ok(approved) => approved,
+            Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
+            Err(error) => return Err(error),
+        };
+        self.noted.borrow_mut().receipt.approved(approved.as_ref());
         let options = Options {
             timeout: self.args.timeout,
             fail_fast: self.args.fail_fast,
             no_wait: self.args.no_wait,
             jobs: usize::from(self.args.jobs),
-            approved_by: match self.approved(&plan, resolved).await {
-                Ok(by) => by,
-                Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
-                Err(error) => return Err(error),
-            },
+            approved_by: approved.map(|approved| approved.by),
         };
-        self.noted.borrow_mut().receipt.approved_by.clone_from(&options.approved_by);
         let (events, cancel) = (self.events, self.cancel);
         let leaks = leak::Gate::default();
         let deploy = Deploy {
@@ -116,6 +120,16 @@ impl Run<'_> {
             leaks: &leaks,
         };
         Ok(deploy.run().await)
+    }
+
+    /// What is in the way already, before anything is observed.
+    async fn findings(&self, resolved: &Resolved) -> Vec<Finding> {
+        let mut findings = resolved.findings.clone();
+        if !self.args.dry_run && !self.args.local && ci::is_pipeline(resolved.ci.as_ref()) {
+            let same = committed::same_manifest(&self.args.target.config.config).await;
+            findings.extend(same.err().as_ref().map(Finding::from));
+        }
+        findings
     }
 
     fn started(&self, resolved: &Resolved) {
@@ -187,16 +201,17 @@ impl Run<'_> {
         Ok(observed)
     }
 
-    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {
+    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<Approved>> {
         let asked = approve::Asked {
+            manifest: &resolved.manifest,
             environment: &plan.environment,
-            action: "deploy",
-            required: plan.approval,
+            verb: Verb::Deploy,
             flag: self.args.approve,
             ci: resolved.ci.as_ref(),
             identity: plan.identity.as_deref(),
         };
-        self.unless_cancelled(approve::approved(&asked, self.context, self.events)).await
+        let shown = async || Vec::new();
+        self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await
     }
 
     /// Reads may be given up at any moment.

@@ -10,6 +10,7 @@ mod dependencies;
 mod describe;
 mod diagnostic;
 mod fill;
+pub(crate) mod foreign;
 mod grammar;
 mod interpolate;
 mod load;

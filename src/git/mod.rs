@@ -5,6 +5,7 @@
 
 pub(crate) mod log;
 mod program;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -52,7 +53,7 @@ impl Repository {
         Err(unreadable(dir, answer))
     }
 
-    #[cfg(test)]
+    /// The folder that holds `.git`.
     pub(crate) fn top(&self) -> &Path {
         &self.top
     }

@@ -28,7 +28,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 pub(crate) use console::{Console, Reporting};
-use error::print as print_error;
+use error::{print as print_error, print_warning};
 pub(crate) use out::Out;
 use shared_redactor::SharedRedactor;
 pub(crate) use standing::{history as print_history, status as print_status};
