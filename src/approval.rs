@@ -13,6 +13,8 @@ pub(crate) struct Approved {
     pub(crate) by: String,
     /// The manual step, or the terminal.
     pub(crate) how: String,
+    /// Somebody was asked, so that the world may have changed meanwhile.
+    pub(crate) took_time: bool,
 }
 
 /// What the approval asks for next.

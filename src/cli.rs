@@ -116,6 +116,10 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) approve: bool,
 
+    /// Deploy although the environment is frozen; the reason is written into the receipt
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) override_freeze: Option<String>,
+
     /// Deploy a commit although a rollback took it away
     #[arg(long)]
     pub(crate) release_hold: bool,

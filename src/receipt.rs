@@ -42,6 +42,8 @@ pub(crate) struct Receipt {
     approved_by: Option<String>,
     /// The manual step of the pipeline's file, or the terminal.
     approved_how: Option<String>,
+    /// Why it was deployed although the environment was frozen.
+    pub(crate) freeze_override: Option<String>,
     ci: Option<Pipeline>,
     exit_code: Option<Exit>,
     /// Why the run as a whole ended early.
@@ -115,6 +117,7 @@ impl Receipt {
             identity: None,
             approved_by: None,
             approved_how: None,
+            freeze_override: None,
             ci: None,
             exit_code: None,
             error: None,

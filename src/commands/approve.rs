@@ -49,7 +49,7 @@ pub(super) async fn approved(
             let how = format!("step `{}` of {} is manual", step.name, step.place);
             let by = ci.actor.clone().unwrap_or_else(|| format!("a manual step of {}", ci.provider));
             events.note(format!("approved by {by}: {how}"));
-            Ok(Some(Approved { by, how }))
+            Ok(Some(Approved { by, how, took_time: false }))
         }
         Approval::Ask => {
             if let Some(trace) = traces::trace(&crate::vars::above()) {
@@ -78,7 +78,7 @@ async fn ask(asked: &Asked<'_>, context: &Context, events: &Events) -> Result<Ap
             .hint("nothing was built or changed"));
     }
     let by = asked.identity.unwrap_or("a person on a terminal").to_owned();
-    Ok(Approved { by, how: "typed on a terminal".to_owned() })
+    Ok(Approved { by, how: "typed on a terminal".to_owned(), took_time: true })
 }
 
 /// The manual step behind this run, by the pipeline files of the commit that is checked out.

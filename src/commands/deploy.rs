@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
@@ -17,12 +18,16 @@ use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
+use crate::freeze;
+use crate::git::Repository;
 use crate::interrupt::unless_cancelled;
 use crate::leak;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Finding, Plan, Request, plan};
+use crate::preview;
 use crate::receipt::Before;
 use crate::resolve::{Resolved, Wanted, resolve};
+use crate::revision::short;
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
@@ -75,15 +80,7 @@ impl Run<'_> {
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
-        let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
-        let request = Request {
-            revision: resolved.revision.clone(),
-            branch: resolved.branch.clone(),
-            allow_dirty: self.args.allow_dirty,
-            release_hold: self.args.release_hold,
-            dry_run: self.args.dry_run,
-        };
-        let plan = plan(specification, &observed, &request, self.findings(resolved).await);
+        let mut plan = self.plan(resolved, &clients, settings, &engine).await?;
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
         let engine = match engine {
@@ -94,10 +91,26 @@ impl Run<'_> {
         if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(planned);
         }
-        let approved = match self.approved(&plan, resolved).await {
-            Ok(approved) => approved,
-            Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
-            Err(error) => return Err(error),
+        let approved = loop {
+            let approved = match self.approved(&plan, resolved).await {
+                Ok(approved) => approved,
+                Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
+                Err(error) => return Err(error),
+            };
+            if !approved.as_ref().is_some_and(|approved| approved.took_time) {
+                break approved;
+            }
+            // A person may have thought about it for an hour: the answer is to what was shown, and to nothing else.
+            self.same_commit(resolved).await?;
+            let now = self.plan(resolved, &clients, settings, &Ok(engine.clone())).await?;
+            let Some(names) = preview::changed(&plan, &now) else { break approved };
+            plan = now;
+            self.events.warn(format!("what runs has changed since it was shown: {names}"), None);
+            self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
+            self.note_plan(&plan);
+            if plan.services.iter().all(|service| deploy::refusal(&plan, &service.service).is_some()) {
+                return Ok(deploy::planned(&plan));
+            }
         };
         self.noted.borrow_mut().receipt.approved(approved.as_ref());
         let options = Options {
@@ -122,12 +135,42 @@ impl Run<'_> {
         Ok(deploy.run().await)
     }
 
+    async fn plan(
+        &self,
+        resolved: &Resolved,
+        clients: &Clients,
+        settings: &Settings,
+        engine: &Result<Engine>,
+    ) -> Result<Plan> {
+        let observed = self.unless_cancelled(self.observe(resolved, clients, settings, engine)).await?;
+        let request = Request {
+            revision: resolved.revision.clone(),
+            branch: resolved.branch.clone(),
+            allow_dirty: self.args.allow_dirty,
+            release_hold: self.args.release_hold,
+            dry_run: self.args.dry_run,
+        };
+        Ok(plan(&resolved.specification, &observed, &request, self.findings(resolved).await))
+    }
+
     /// What is in the way already, before anything is observed.
     async fn findings(&self, resolved: &Resolved) -> Vec<Finding> {
         let mut findings = resolved.findings.clone();
         if !self.args.dry_run && !self.args.local && ci::is_pipeline(resolved.ci.as_ref()) {
             let same = committed::same_manifest(&self.args.target.config.config).await;
             findings.extend(same.err().as_ref().map(Finding::from));
+        }
+        let environment = &resolved.specification.environment;
+        if let Some(frozen) = freeze::finding(&environment.name, &environment.freeze, Timestamp::now()) {
+            match &self.args.override_freeze {
+                None => findings.push(frozen),
+                // It was said with the plan before.
+                Some(_) if self.noted.borrow().receipt.freeze_override.is_some() => {}
+                Some(reason) => {
+                    self.events.warn(format!("{}, and deployed all the same: {reason}", frozen.text), None);
+                    self.noted.borrow_mut().receipt.freeze_override = Some(reason.clone());
+                }
+            }
         }
         findings
     }
@@ -201,6 +244,21 @@ impl Run<'_> {
         Ok(observed)
     }
 
+    /// What is built is the checkout: it has to be the commit that was shown.
+    async fn same_commit(&self, resolved: &Resolved) -> Result<()> {
+        let Some(repository) = Repository::discover(&resolved.manifest.root).await? else { return Ok(()) };
+        let head = repository.head().await?.revision;
+        let dirty = !repository.uncommitted(&[]).await?.is_empty();
+        if head == resolved.revision.commit && dirty == resolved.revision.dirty {
+            return Ok(());
+        }
+        Err(Error::new(
+            Exit::Gate,
+            format!("another commit or other files were shown than are here now: {}", short(&head)),
+        )
+        .hint("nothing was built or changed; run it again"))
+    }
+
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<Approved>> {
         let asked = approve::Asked {
             manifest: &resolved.manifest,
@@ -210,7 +268,7 @@ impl Run<'_> {
             ci: resolved.ci.as_ref(),
             identity: plan.identity.as_deref(),
         };
-        let shown = async || Vec::new();
+        let shown = async || preview::lines(&resolved.manifest.root, plan).await;
         self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await
     }
 

@@ -83,7 +83,7 @@ impl Run<'_> {
             ci: standing.ci.as_ref(),
             identity: plan.identity.as_deref(),
         };
-        let shown = async || Vec::new();
+        let shown = async || plan.sentences();
         let approved = self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await;
         let approved = match approved {
             Ok(approved) => approved,

@@ -6,10 +6,12 @@
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use jiff::civil::Weekday;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::specification::Platform;
+use crate::freeze::{self, Window};
 
 /// Which branch goes to which environment, and how each service is built and rolled out.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,6 +66,63 @@ pub(crate) struct Environment {
     pub(crate) secret_prefix: Option<String>,
     /// Whether a rollout that failed moves the tag `latest` back to the image that runs. Default: true.
     pub(crate) restore_latest: Option<bool>,
+    /// Times in which nothing is deployed here. Rollbacks are not held.
+    #[serde(default)]
+    pub(crate) freeze: Vec<Freeze>,
+}
+
+/// A time in which nothing is deployed: once, from a day or an instant to another, or every week on some days.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `from` and `to`")]
+pub(crate) struct Freeze {
+    /// Every week on these days; then `from` and `to` are times of the clock.
+    #[schemars(length(min = 1))]
+    pub(crate) days: Option<Vec<Day>>,
+    /// A day (`2026-12-24`), an instant (`2026-12-24T18:00:00+01:00`), or with `days` a time (`16:00`).
+    pub(crate) from: String,
+    /// The same. A day, and `23:59`, are frozen to their end; a time that is not later than `from` is on the next day.
+    pub(crate) to: String,
+    /// The time zone of days and of times of the clock, as in `Europe/Berlin`. Default: UTC.
+    pub(crate) zone: Option<String>,
+    /// Why, for who is refused.
+    pub(crate) reason: Option<String>,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+impl Freeze {
+    /// # Errors
+    /// The key that is wrong, and how.
+    pub(crate) fn window(&self) -> Result<Window, (&'static str, String)> {
+        let days = self.days.as_ref().map(|days| days.iter().copied().map(Weekday::from).collect::<Vec<_>>());
+        let when = freeze::read(days.as_deref(), &self.from, &self.to, self.zone.as_deref())?;
+        Ok(Window { when, reason: self.reason.clone() })
+    }
+}
+
+impl From<Day> for Weekday {
+    fn from(day: Day) -> Self {
+        match day {
+            Day::Mon => Self::Monday,
+            Day::Tue => Self::Tuesday,
+            Day::Wed => Self::Wednesday,
+            Day::Thu => Self::Thursday,
+            Day::Fri => Self::Friday,
+            Day::Sat => Self::Saturday,
+            Day::Sun => Self::Sunday,
+        }
+    }
 }
 
 /// Who has to agree to a deploy.

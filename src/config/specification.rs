@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::freeze::Window;
 use crate::secret::Secret;
 
 /// Everything a run has to know, for one environment.
@@ -40,6 +41,8 @@ pub(crate) struct Environment {
     pub(crate) role: Option<String>,
     /// Whether a failed rollout moves `latest` back; true unless `restore_latest: false`.
     pub(crate) restore_latest: bool,
+    /// Times in which nothing is deployed here.
+    pub(crate) freeze: Vec<Window>,
 }
 
 #[derive(Clone, Debug)]
