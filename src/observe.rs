@@ -13,6 +13,7 @@ use crate::aws::{Clients, Settings};
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
 use crate::error::Result;
+use crate::reuse;
 use crate::revision::Revision;
 
 /// The world as it was just before the plan.
@@ -20,7 +21,8 @@ use crate::revision::Revision;
 pub(crate) struct Observed {
     pub(crate) identity: Result<Identity>,
     pub(crate) region: String,
-    pub(crate) engine: Result<EngineFacts>,
+    /// Never empty.
+    pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
     /// The environment that must run the commit first, service by service.
@@ -40,6 +42,8 @@ pub(crate) struct ObservedService {
     pub(crate) tags: Option<Result<BTreeMap<String, String>>>,
     pub(crate) running: Option<Result<Vec<Task>>>,
     pub(crate) stopped: Option<Result<Vec<Task>>>,
+    /// What the repository has for the inputs of a build; absent where nobody asked.
+    pub(crate) image: Option<reuse::Seen>,
 }
 
 impl ObservedService {
@@ -90,14 +94,14 @@ pub(crate) async fn observe(
     clients: &Clients,
     specification: &Specification,
     revision: &Revision,
-    engine: Result<EngineFacts>,
+    engines: Result<Vec<EngineFacts>>,
 ) -> Observed {
     let services = specification
         .services
         .iter()
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
     let (identity, services) = join(identity(clients), join_all(services)).await;
-    Observed { identity, region: clients.region.clone(), engine, services, after: None }
+    Observed { identity, region: clients.region.clone(), engines, services, after: None }
 }
 
 /// What the services of another environment run, for the `after` gate.
@@ -146,7 +150,7 @@ pub(crate) async fn observe_service(
         Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), Some(stopped)),
         None => (None, None, None, None),
     };
-    ObservedService { repository, latest, commit_tag, service, definition, tags, running, stopped }
+    ObservedService { repository, latest, commit_tag, service, definition, tags, running, stopped, image: None }
 }
 
 async fn release(clients: &Clients, service: &specification::Service) -> Result<Release> {

@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
+use crate::reuse;
 use crate::revision::Revision;
+use crate::source::Source;
 
 /// What would be done, and what is in the way. Holds no secret's value.
 #[derive(Clone, Debug, Serialize)]
@@ -22,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) region: String,
     /// The identity's ARN.
     pub(crate) identity: Option<String>,
-    /// The Docker Engine in words.
+    /// The Docker Engine in words, or all of them.
     pub(crate) engine: Option<String>,
     /// A person has to say yes before it starts.
     pub(crate) approval: bool,
@@ -43,6 +45,8 @@ pub(crate) struct ServicePlan {
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) platform: String,
+    /// How its image comes to be.
+    pub(crate) source: Source,
     /// Names of the secrets that have to be set, each with a value now.
     pub(crate) secrets: Vec<String>,
     /// Names only.
@@ -144,12 +148,10 @@ pub(crate) fn plan(
     if request.revision.dirty && draft.findings.is_empty() {
         draft.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
     }
-    match &observed.engine {
-        Ok(_) => {}
-        Err(error) if request.dry_run => {
-            draft.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
-        }
-        Err(error) => draft.findings.push(Finding::from(error)),
+    let services = || specification.services.iter().zip(&observed.services);
+    let sources: Vec<Source> = services().map(|(service, seen)| source(service, seen)).collect();
+    if let Err(error) = &observed.engines {
+        draft.no_engine(error, specification, &sources, request.dry_run);
     }
     match &observed.identity {
         Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
@@ -162,8 +164,9 @@ pub(crate) fn plan(
         (Some(_), Some(Err(error))) => draft.findings.push(Finding::from(error)),
         _ => {}
     }
-    let services = specification.services.iter().zip(&observed.services);
-    let services = services.map(|(service, seen)| draft.service(service, seen, observed, request)).collect();
+    let services = services().zip(sources);
+    let services =
+        services.map(|((service, seen), source)| draft.service(service, seen, source, observed, request)).collect();
     let services = in_order(services, specification);
     Plan {
         environment: environment.name.clone(),
@@ -172,7 +175,11 @@ pub(crate) fn plan(
         account: observed.identity.as_ref().ok().map(|identity| identity.account.clone()),
         region: observed.region.clone(),
         identity: observed.identity.as_ref().ok().map(|identity| identity.arn.clone()),
-        engine: observed.engine.as_ref().ok().map(ToString::to_string),
+        engine: observed
+            .engines
+            .as_ref()
+            .ok()
+            .map(|engines| engines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         approval: environment.approval,
         services,
         findings: draft.findings,
@@ -196,11 +203,36 @@ struct Draft {
     unchecked: Vec<String>,
 }
 
+fn source(service: &specification::Service, seen: &ObservedService) -> Source {
+    let uri = seen.repository.as_ref().map_or("", |repository| &repository.uri);
+    reuse::decide(service, uri, seen.image.as_ref())
+}
+
 impl Draft {
+    /// In the way of what has to be built, and of nothing else.
+    fn no_engine(&mut self, error: &Error, specification: &Specification, sources: &[Source], dry_run: bool) {
+        let builds: Vec<&str> = specification
+            .services
+            .iter()
+            .zip(sources)
+            .filter(|(_, source)| source.needs_engine())
+            .map(|(service, _)| service.name.as_str())
+            .collect();
+        if builds.is_empty() {
+        } else if dry_run {
+            self.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
+        } else if builds.len() == sources.len() {
+            self.findings.push(Finding::from(error));
+        } else {
+            self.findings.extend(builds.into_iter().map(|name| Finding::of(name, error)));
+        }
+    }
+
     fn service(
         &mut self,
         service: &specification::Service,
         seen: &ObservedService,
+        source: Source,
         observed: &Observed,
         request: &Request,
     ) -> ServicePlan {
@@ -215,12 +247,19 @@ impl Draft {
             Some(Hold::Other(warning)) => self.warnings.push(warning),
             _ => {}
         }
-        if let Ok(engine) = &observed.engine
-            && engine.arch != service.platform.architecture()
+        if let Ok(engines) = &observed.engines
+            && source.needs_engine()
+            && let Some(engine) = engines.first()
+            && engines.iter().all(|engine| engine.arch != service.platform.architecture())
         {
+            let found = if engines.len() > 1 {
+                "no builder is of that architecture".to_owned()
+            } else {
+                format!("the engine is {}/{}", engine.os, engine.arch)
+            };
             self.warnings.push(format!(
-                "{}: the engine is {}/{}, so {} is built by emulation, which is slower",
-                service.name, engine.os, engine.arch, service.platform
+                "{}: {found}, so {} is built by emulation, which is slower",
+                service.name, service.platform
             ));
         }
         let container = gates::container(service, seen);
@@ -230,6 +269,7 @@ impl Draft {
             service: service.name.clone(),
             repository: service.repository.clone(),
             platform: service.platform.to_string(),
+            source,
             secrets: service.secrets.clone(),
             build_args: service.build_args.keys().cloned().collect(),
             build_secrets: service.build_secrets.keys().cloned().collect(),

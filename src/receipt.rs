@@ -57,6 +57,19 @@ pub(crate) struct Receipt {
     /// What ran before, by service.
     #[serde(skip)]
     pub(crate) before: Vec<Before>,
+    /// How each image came to be, by service.
+    #[serde(skip)]
+    pub(crate) images: Vec<ImageNote>,
+}
+
+/// How the image of a service came to be.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageNote {
+    pub(crate) service: String,
+    /// `built` or `reused`.
+    pub(crate) how: &'static str,
+    /// `v1:…`
+    pub(crate) content_key: Option<String>,
 }
 
 /// The run of the CI, as it names itself.
@@ -76,7 +89,12 @@ struct ServiceReceipt {
     digest: Option<String>,
     previous_revision: Option<String>,
     previous_digest: Option<String>,
+    /// `built` or `reused`; a rollback makes no image.
+    image: Option<&'static str>,
+    content_key: Option<String>,
     deployment: Option<String>,
+    /// The Docker Engine that built the image.
+    builder: Option<String>,
     reason: Option<String>,
     seconds: f64,
     /// In the order in which they were entered.
@@ -125,6 +143,7 @@ impl Receipt {
             calls: BTreeMap::new(),
             counted: Calls::default(),
             before: Vec::new(),
+            images: Vec::new(),
         }
     }
 
@@ -155,6 +174,7 @@ impl Receipt {
 
     fn service(&self, outcome: &Outcome, entered: &[Entered]) -> ServiceReceipt {
         let before = self.before.iter().find(|before| before.service == outcome.service);
+        let image = self.images.iter().find(|image| image.service == outcome.service);
         ServiceReceipt {
             service: outcome.service.clone(),
             verdict: outcome.verdict,
@@ -163,7 +183,10 @@ impl Receipt {
             digest: outcome.digest.clone(),
             previous_revision: before.and_then(|before| before.revision.clone()),
             previous_digest: before.and_then(|before| before.digest.clone()),
+            image: image.map(|image| image.how),
+            content_key: image.and_then(|image| image.content_key.clone()),
             deployment: outcome.deployment.clone(),
+            builder: outcome.builder.clone(),
             reason: outcome.reason.clone(),
             seconds: outcome.seconds,
             stages: stages(&outcome.service, entered),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -9,9 +10,11 @@ use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::approval::Approved;
 use crate::aws::{Clients, Settings};
+use crate::builders::Builders;
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
 use crate::cli::DeployArgs;
+use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
 use crate::docker::Engine;
@@ -25,10 +28,14 @@ use crate::leak;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Finding, Plan, Request, plan};
 use crate::preview;
-use crate::receipt::Before;
+use crate::receipt::{Before, ImageNote};
 use crate::resolve::{Resolved, Wanted, resolve};
+use crate::reuse;
 use crate::revision::short;
 use crate::verdict::{Outcome, Verdict};
+
+/// Reading files is bound by the disk and by memory; two readers keep both busy.
+const CONTEXTS_AT_ONCE: usize = 3;
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
     reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
@@ -75,20 +82,16 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let engine = self.unless_cancelled(async { Ok(engine(self.context).await) }).await?;
+        let builders = self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?;
         let clients = Clients::connect(&specification.environment, settings).await?;
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
-        let mut plan = self.plan(resolved, &clients, settings, &engine).await?;
+        let mut plan = self.plan(resolved, &clients, settings, &builders).await?;
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
-        let engine = match engine {
-            Ok(engine) if !self.args.dry_run => engine,
-            _ => return Ok(deploy::planned(&plan)),
-        };
         let planned = deploy::planned(&plan);
-        if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+        if self.args.dry_run || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(planned);
         }
         let approved = loop {
@@ -102,7 +105,7 @@ impl Run<'_> {
             }
             // A person may have thought about it for an hour: the answer is to what was shown, and to nothing else.
             self.same_commit(resolved).await?;
-            let now = self.plan(resolved, &clients, settings, &Ok(engine.clone())).await?;
+            let now = self.plan(resolved, &clients, settings, &builders).await?;
             let Some(names) = preview::changed(&plan, &now) else { break approved };
             plan = now;
             self.events.warn(format!("what runs has changed since it was shown: {names}"), None);
@@ -124,7 +127,7 @@ impl Run<'_> {
         let leaks = leak::Gate::default();
         let deploy = Deploy {
             clients: &clients,
-            engine: &engine,
+            builders: builders.as_ref().ok(),
             specification,
             plan: &plan,
             options: &options,
@@ -140,9 +143,16 @@ impl Run<'_> {
         resolved: &Resolved,
         clients: &Clients,
         settings: &Settings,
-        engine: &Result<Engine>,
+        builders: &Result<Builders>,
     ) -> Result<Plan> {
-        let observed = self.unless_cancelled(self.observe(resolved, clients, settings, engine)).await?;
+        let mut observed = self.unless_cancelled(self.observe(resolved, clients, settings, builders)).await?;
+        let engine = builders.as_ref().ok().and_then(Builders::first);
+        let look = self.look_for_images(&resolved.specification, clients, engine, &mut observed);
+        self.unless_cancelled(async {
+            look.await;
+            Ok(())
+        })
+        .await?;
         let request = Request {
             revision: resolved.revision.clone(),
             branch: resolved.branch.clone(),
@@ -173,6 +183,19 @@ impl Run<'_> {
             }
         }
         findings
+    }
+
+    /// The engines that can build. What is deployed to this machine is built here, too.
+    async fn builders(&self, specification: &Specification) -> Result<Builders> {
+        if !specification.builders.is_empty() && !self.args.local {
+            return Builders::connect(&specification.builders, &self.context.vars, self.events).await;
+        }
+        if !specification.builders.is_empty() {
+            self.events.note("with --local, `builder` of deploy.yaml plays no part: the engine of this machine builds");
+        }
+        let engine = self.context.engine().await?;
+        engine.require_buildkit()?;
+        Ok(Builders::only(engine))
     }
 
     fn started(&self, resolved: &Resolved) {
@@ -217,6 +240,15 @@ impl Run<'_> {
                 digest: service.running_digest.clone(),
             })
             .collect();
+        receipt.images = plan
+            .services
+            .iter()
+            .map(|service| ImageNote {
+                service: service.service.clone(),
+                how: service.source.word(),
+                content_key: service.source.content_key().map(ToString::to_string),
+            })
+            .collect();
     }
 
     async fn observe(
@@ -224,10 +256,10 @@ impl Run<'_> {
         resolved: &Resolved,
         clients: &Clients,
         settings: &Settings,
-        engine: &Result<Engine>,
+        builders: &Result<Builders>,
     ) -> Result<Observed> {
-        let engine = engine.as_ref().map(|engine| engine.facts().clone()).map_err(Clone::clone);
-        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engine).await;
+        let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
+        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
         if let Some(after) = &resolved.specification.environment.after {
             let names: Vec<String> =
                 resolved.specification.services.iter().map(|service| service.name.clone()).collect();
@@ -259,6 +291,28 @@ impl Run<'_> {
         .hint("nothing was built or changed; run it again"))
     }
 
+    /// For each service: is there an image of the same inputs already? The contexts are read a few at a time.
+    async fn look_for_images(
+        &self,
+        specification: &Specification,
+        clients: &Clients,
+        engine: Option<&Engine>,
+        observed: &mut Observed,
+    ) {
+        let rebuild = self.args.rebuild;
+        let looks = specification.services.iter().zip(&observed.services).map(|(service, seen)| async move {
+            // Without its repository there is nothing to look into, and a finding says so.
+            let repository = seen.repository.as_ref().ok()?;
+            let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
+            let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };
+            Some(reuse::observe(service, look).await)
+        });
+        let images: Vec<_> = stream::iter(looks).buffered(CONTEXTS_AT_ONCE).collect().await;
+        for (seen, image) in observed.services.iter_mut().zip(images) {
+            seen.image = image;
+        }
+    }
+
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<Approved>> {
         let asked = approve::Asked {
             manifest: &resolved.manifest,
@@ -276,13 +330,6 @@ impl Run<'_> {
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
-}
-
-/// An engine that can build.
-async fn engine(context: &Context) -> Result<Engine> {
-    let engine = context.engine().await?;
-    engine.require_buildkit()?;
-    Ok(engine)
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {

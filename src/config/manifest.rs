@@ -10,6 +10,8 @@ use jiff::civil::Weekday;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::builder::Builders;
+use crate::config::cache::Cache;
 use crate::config::specification::Platform;
 use crate::freeze::{self, Window};
 
@@ -24,6 +26,9 @@ pub(crate) struct Manifest {
     pub(crate) name: Option<String>,
     /// Where AWS is; each environment may override it key by key.
     pub(crate) aws: Option<Aws>,
+    /// The Docker Engine that builds, or a list of them: `tcp://` with TLS, `ssh://` or `unix://`. Default: what DOCKER_HOST
+    /// or Docker's context names.
+    pub(crate) builder: Option<Builders>,
     /// The environments, in the order of promotion.
     #[schemars(extend("minProperties" = 1))]
     pub(crate) environments: IndexMap<String, Environment>,
@@ -186,6 +191,15 @@ pub(crate) struct Service {
     pub(crate) container: Option<String>,
     /// A task that runs on the new image before the rollout, a database migration for instance.
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// Where a build on a machine that never built this service takes its layers from: `inline` (the repository's own
+    /// images; the default), `off`, or `{ repository: NAME }`, an ECR repository of the same account and region that each
+    /// build is pushed to as well.
+    pub(crate) cache: Option<Cache>,
+    /// An image that is older is not used again for the same inputs, but built without any cache: `7d`, `12h`. Default:
+    /// never.
+    pub(crate) rebuild_after: Option<String>,
+    /// Any text. When it changes, nothing that was built before is used again. No secret belongs here.
+    pub(crate) rebuild_token: Option<String>,
     /// Services that have to be deployed before this one is rolled out, where they are part of the same run. They are
     /// built side by side all the same.
     #[serde(default)]
@@ -239,4 +253,10 @@ pub(crate) struct Override {
     pub(crate) container: Option<String>,
     /// Replaces the service's, whole.
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// Where a build takes its layers from: `inline`, `off` or `{ repository: NAME }`.
+    pub(crate) cache: Option<Cache>,
+    /// The age from which an image is not used again.
+    pub(crate) rebuild_after: Option<String>,
+    /// Any text; another one than before means a build.
+    pub(crate) rebuild_token: Option<String>,
 }

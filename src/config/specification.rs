@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::cache::Cache;
 use crate::freeze::Window;
 use crate::secret::Secret;
 
@@ -21,6 +22,8 @@ pub(crate) struct Specification {
     pub(crate) environment: Environment,
     /// In the order of the file.
     pub(crate) services: Vec<Service>,
+    /// The engines that build; empty: the one that Docker's own settings lead to.
+    pub(crate) builders: Vec<Builder>,
     /// Every secret's name in deploy.yaml with its value, for the redactor and the leak gate. The same name is there once.
     pub(crate) secrets: BTreeMap<String, Secret>,
 }
@@ -64,6 +67,8 @@ pub(crate) struct Service {
     pub(crate) secrets: Vec<String>,
     /// The subset of `secrets` whose value enters some build argument, and so may be found in the image.
     pub(crate) readable_secrets: Vec<String>,
+    /// The build arguments that hold `${commit}`, and so are others for every commit.
+    pub(crate) commit_args: Vec<String>,
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) cluster: String,
@@ -72,8 +77,28 @@ pub(crate) struct Service {
     /// Container name; `None`: the container whose image is this repository.
     pub(crate) container: Option<String>,
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// A repository's name is complete.
+    pub(crate) cache: Cache,
+    /// The age from which an image is not used again for the same inputs.
+    pub(crate) rebuild_after: Option<Duration>,
+    pub(crate) rebuild_token: Option<String>,
     /// Services that are rolled out before this one, by their keys; they need not be part of the run.
     pub(crate) depends_on: Vec<String>,
+}
+
+/// An engine that builds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Builder {
+    /// What it is called in all that is said of it.
+    pub(crate) name: String,
+    /// `tcp://build-1:2376`
+    pub(crate) host: String,
+    /// The folder of its TLS files, absolute; `None`: as the process's variables have it.
+    pub(crate) certs: Option<PathBuf>,
+    /// Builds at a time; `None`: what the command line says.
+    pub(crate) jobs: Option<usize>,
+    /// Empty: any.
+    pub(crate) platforms: Vec<Platform>,
 }
 
 /// A task on the new image, before the rollout.

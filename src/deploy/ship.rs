@@ -2,18 +2,19 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
-use super::courier::Courier;
+mod build;
+mod delivery;
+
 use super::order::Ends;
-use super::{Deploy, Together, before};
+use super::{Deploy, Together, before, cache};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::{BuildRequest, Built, Image};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::{interrupted, unless_cancelled};
-use crate::leak::Look;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -42,10 +43,16 @@ enum Latest {
 
 #[derive(Default)]
 struct Trail {
+    /// Which engine builds, or built.
+    builder: Option<String>,
     digest: Option<String>,
     latest: Latest,
     deployment: Option<String>,
     url: Option<String>,
+    /// The image that was built for it, and where.
+    made: Option<(Engine, String)>,
+    /// The files changed during the build: its key is not that of the image.
+    key_is_void: bool,
 }
 
 impl<'a> Ship<'a> {
@@ -70,6 +77,7 @@ impl<'a> Ship<'a> {
                 outcome
             }
         };
+        outcome.builder = self.trail.builder;
         outcome.digest = self.trail.digest;
         outcome.deployment = self.trail.deployment;
         outcome.url = self.trail.url;
@@ -77,92 +85,16 @@ impl<'a> Ship<'a> {
     }
 
     async fn all_the_way(&mut self, together: &Together) -> Result<Verdict, Stop> {
-        let turn = self.unless_cancelled(async { Ok(together.builds.acquire().await) }).await;
-        let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        together.ends.in_the_way(&self.plan.depends_on)?;
-        let built = self.build().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-        drop(turn);
-        let image = self.inspect(&built).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let digests = self.push(&image, together).await?;
+        let digests = self.deliver(together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
             self.record().await;
+            if let Some((engine, image)) = &self.trail.made {
+                cache::keep(self.deploy, engine, self.service, image, self.events).await;
+            }
         }
         Ok(verdict)
-    }
-
-    async fn build(&self) -> Result<Built> {
-        self.events.stage(Stage::Build);
-        let began = std::time::Instant::now();
-        let labels = [("org.opencontainers.image.revision".to_owned(), self.deploy.plan.revision.full())].into();
-        let request = BuildRequest {
-            context: &self.service.context,
-            dockerfile: &self.service.dockerfile,
-            target: self.service.target.as_deref(),
-            platform: self.service.platform,
-            build_args: &self.service.build_args,
-            build_secrets: &self.service.build_secrets,
-            labels: &labels,
-            tags: &[],
-            no_cache: false,
-            registry_auth: &[],
-        };
-        let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
-        let seconds = began.elapsed().as_secs_f64();
-        self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
-        Ok(built)
-    }
-
-    async fn inspect(&self, built: &Built) -> Result<Image> {
-        self.events.stage(Stage::Inspect);
-        let Deploy { engine, specification, leaks, .. } = *self.deploy;
-        let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
-        image.require_architecture(self.service.platform.architecture())?;
-        let look = Look {
-            engine,
-            image: &image,
-            bases: &built.bases,
-            service: self.service,
-            secrets: &specification.secrets,
-            events: self.events,
-        };
-        self.unless_cancelled(leaks.check(&look)).await?;
-        Ok(image)
-    }
-
-    /// Pushes the commit's tag, then `latest`, and asks the registry what `latest` is. Returns the digests that prove it.
-    async fn push(&mut self, image: &Image, together: &Together) -> Result<Vec<String>, Stop> {
-        let failed = |error| Stop::new(Verdict::PushFailed, error);
-        self.events.stage(Stage::Push);
-        let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
-        let courier = Courier::send_to(&login, self.deploy.engine, self.events);
-        let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
-        let turn = async { Ok(together.layers.turn(self.deploy.clients, &image.layers).await) };
-        let mut turn = match self.deploy.plan.services.len() {
-            1 => None,
-            _ => self.unless_cancelled(turn).await.map_err(failed)?,
-        };
-        for tag in &self.plan.tags {
-            if tag == "latest" {
-                self.after_those_before(&together.ends).await?;
-                self.ask_again().await?;
-                self.alone().await?;
-                self.trail.latest = Latest::Pushing;
-            }
-            let pushed = courier.push(&image.id, &self.service.repository, tag, self.deploy.cancel);
-            self.trail.digest = Some(pushed.await.map_err(failed)?);
-            if let Some(turn) = turn.take() {
-                turn.arrived();
-            }
-        }
-        self.trail.latest = Latest::Pushed;
-        let digest = self.trail.digest.clone().unwrap_or_default();
-        self.rolling().confirm_latest(&digest).await?;
-        let manifest =
-            self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
-        let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
-        Ok(std::iter::once(digest).chain(child).collect())
     }
 
     /// Waits for the services that this one depends on.

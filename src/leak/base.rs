@@ -56,6 +56,8 @@ async fn bare(look: &Look<'_>, name: &str) -> Option<Image> {
         labels: &labels,
         tags: &[],
         no_cache: false,
+        inline_cache: false,
+        cache_from: &[],
         registry_auth: &[],
     };
     let (unheard, _) = Events::channel();

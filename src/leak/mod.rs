@@ -131,6 +131,24 @@ fn seek<'s>(secrets: &'s BTreeMap<String, Secret>, readable: &[String], mounted:
     sought.filter(|one| !one.value.trim().is_empty()).collect()
 }
 
+/// The same for an image that was built before and is known by its config alone: its layers were looked through then.
+/// What its base image holds cannot be told apart here, so a find sends the user back to a build, where it can.
+///
+/// # Errors
+/// A secret is in the config or the history ([`Exit::Gate`]).
+pub(crate) fn check_known(image: &Image, service: &Service, secrets: &BTreeMap<String, Secret>) -> Result<()> {
+    let mounted: Vec<&String> = service.build_secrets.keys().collect();
+    let sought = seek(secrets, &service.readable_secrets, &mounted);
+    let values = sought.iter().enumerate().filter(|(_, one)| one.scope != Scope::Named);
+    let needles = Needles::new(values.map(|(at, one)| (at, one.value)))?;
+    let found = config::look(image, None, &sought, &needles);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let text = format!("a secret is readable in the image of an earlier build: {}", places(&sought, &found));
+    Err(Error::new(Exit::Gate, text).hint("pass --rebuild: a build tells whether it comes from the base image"))
+}
+
 impl Gate {
     /// # Errors
     /// A secret is in the image ([`Exit::Gate`]): named with its places, never shown. The engine's export of the layers

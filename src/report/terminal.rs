@@ -80,7 +80,7 @@ impl Terminal {
                 self.bars.suspend(|| plan::print(&self.out, plan));
             }
             Kind::Planned { plan } => {
-                for line in plan::in_short(plan) {
+                for line in plan::in_short(plan, self.verbose) {
                     self.stay(&Line::new().plain("  ").then(line).hanging(4));
                 }
             }
@@ -95,7 +95,8 @@ impl Terminal {
             Kind::BuildLog { line, .. } if self.verbose > 0 => {
                 self.stay(&self.mark(Tone::Dim, "│", &service).plain(line.clone()));
             }
-            Kind::TagPushed { .. }
+            Kind::BuildPlaced { one_of_several: false, .. }
+            | Kind::TagPushed { .. }
             | Kind::ImageSearched { .. }
             | Kind::RolloutStarted { .. }
             | Kind::ServiceEvent { .. }
