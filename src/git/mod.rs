@@ -6,6 +6,7 @@
 pub(crate) mod log;
 mod program;
 pub(crate) mod survey;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,7 @@ impl Repository {
         Err(unreadable(dir, answer))
     }
 
-    #[cfg(test)]
+    /// The folder that holds `.git`.
     pub(crate) fn top(&self) -> &Path {
         &self.top
     }
