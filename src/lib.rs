@@ -3,6 +3,7 @@
 //! Data flows one way: resolve → observe → plan → act → prove. ARCHITECTURE.md has the map.
 
 mod approval;
+mod archive;
 mod aws;
 mod check;
 mod ci;

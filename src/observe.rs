@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all};
 
+use crate::archive::{self, ObservedArchive};
 use crate::aws::ecr::{self, Repository};
 use crate::aws::ecs::{self, Desired, Service, Task, TaskDefinition};
 use crate::aws::identity::{Identity, identity};
@@ -23,6 +24,8 @@ pub(crate) struct Observed {
     pub(crate) engine: Result<EngineFacts>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
+    /// In the order of the specification's archives.
+    pub(crate) archives: Vec<ObservedArchive>,
     /// The environment that must run the commit first, service by service.
     pub(crate) after: Option<Result<Vec<Release>>>,
 }
@@ -96,15 +99,19 @@ pub(crate) async fn observe(
         .services
         .iter()
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
-    let (identity, services) = join(identity(clients), join_all(services)).await;
-    Observed { identity, region: clients.region.clone(), engine, services, after: None }
+    let commit = revision.full();
+    let archives = specification.archives.iter().map(|archive| archive::observe(clients, archive, &commit));
+    let (identity, services, archives) = tokio::join!(identity(clients), join_all(services), join_all(archives));
+    Observed { identity, region: clients.region.clone(), engine, services, archives, after: None }
 }
 
 /// What the services of another environment run, for the `after` gate.
 pub(crate) async fn observe_releases(specification: &Specification, settings: &Settings) -> Result<Vec<Release>> {
     let clients = Clients::connect(&specification.environment, settings).await?;
     let releases = specification.services.iter().map(|service| release(&clients, service));
-    join_all(releases).await.into_iter().collect()
+    let archives = specification.archives.iter().map(|archive| archive::release(&clients, archive));
+    let (releases, archives) = join(join_all(releases), join_all(archives)).await;
+    releases.into_iter().chain(archives).collect()
 }
 
 /// Reads what one service is like now. `commit_tag`: the tag of the commit that is to be deployed, where there is one.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::config::specification::{self, Specification};
+use crate::archive::{self, ArchivePlan, ObservedArchive};
+use crate::config::specification::{self, Archive, Specification};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::gates::{self, Hold};
@@ -26,7 +27,14 @@ pub(crate) struct Plan {
     pub(crate) engine: Option<String>,
     /// A person has to say yes before it starts.
     pub(crate) approval: bool,
+    /// The containers.
     pub(crate) services: Vec<ServicePlan>,
+    /// The zips.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) archives: Vec<ArchivePlan>,
+    /// The keys of both, in the order of deploy.yaml.
+    #[serde(skip)]
+    pub(crate) names: Vec<String>,
     /// What is in the way: of the service it names, or of all.
     pub(crate) findings: Vec<Finding>,
     /// Worth knowing, and in nobody's way.
@@ -125,6 +133,13 @@ pub(crate) struct Request {
 }
 
 impl Plan {
+    /// The services that this one waits for.
+    pub(crate) fn depends_on(&self, name: &str) -> &[String] {
+        let service = self.services.iter().find(|one| one.service == name).map(|one| &one.depends_on);
+        let archive = || self.archives.iter().find(|one| one.service == name).map(|one| &one.depends_on);
+        service.or_else(archive).map_or(&[], Vec::as_slice)
+    }
+
     /// The findings that keep this service from being deployed.
     pub(crate) fn findings_for<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Finding> {
         self.findings.iter().filter(move |finding| finding.service.as_deref().is_none_or(|named| named == service))
@@ -142,10 +157,13 @@ pub(crate) fn plan(
     let mut draft = Draft { findings, warnings: Vec::new(), unchecked: Vec::new() };
     draft.findings.extend(gates::dirty(environment, &request.revision, request.allow_dirty));
     if request.revision.dirty && draft.findings.is_empty() {
-        draft.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
+        draft
+            .warnings
+            .push("the tree has uncommitted changes: what is delivered will hold more than the commit".to_owned());
     }
     match &observed.engine {
         Ok(_) => {}
+        Err(_) if specification.services.is_empty() => {}
         Err(error) if request.dry_run => {
             draft.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
         }
@@ -165,6 +183,9 @@ pub(crate) fn plan(
     let services = specification.services.iter().zip(&observed.services);
     let services = services.map(|(service, seen)| draft.service(service, seen, observed, request)).collect();
     let services = in_order(services, specification);
+    let archives = specification.archives.iter().zip(&observed.archives);
+    let archives = archives.map(|(archive, seen)| draft.archive(archive, seen, specification, observed, request));
+    let archives = archives.collect();
     Plan {
         environment: environment.name.clone(),
         branch: request.branch.clone(),
@@ -175,6 +196,8 @@ pub(crate) fn plan(
         engine: observed.engine.as_ref().ok().map(ToString::to_string),
         approval: environment.approval,
         services,
+        archives,
+        names: specification.names.clone(),
         findings: draft.findings,
         warnings: draft.warnings,
         unchecked: draft.unchecked,
@@ -183,7 +206,7 @@ pub(crate) fn plan(
 
 /// Notes who waits for whom, as far as both are part of the run.
 fn in_order(mut services: Vec<ServicePlan>, specification: &Specification) -> Vec<ServicePlan> {
-    let names: Vec<String> = services.iter().map(|service| service.service.clone()).collect();
+    let names = &specification.names;
     for (plan, service) in services.iter_mut().zip(&specification.services) {
         plan.depends_on = service.depends_on.iter().filter(|name| names.contains(name)).cloned().collect();
     }
@@ -197,6 +220,29 @@ struct Draft {
 }
 
 impl Draft {
+    fn archive(
+        &mut self,
+        archive: &Archive,
+        seen: &ObservedArchive,
+        specification: &Specification,
+        observed: &Observed,
+        request: &Request,
+    ) -> ArchivePlan {
+        let (mut plan, findings) = archive::plan(archive, seen, &specification.root, &request.revision.full());
+        // Credentials that do not work fail every read alike: that is one finding, not ten.
+        if observed.identity.is_ok() {
+            self.findings.extend(findings);
+        }
+        match gates::held(&archive.name, Some(&plan.label.recorded()), &request.revision) {
+            Some(Hold::Same(finding)) if !request.release_hold => self.findings.push(finding),
+            Some(Hold::Other(warning)) => self.warnings.push(warning),
+            _ => {}
+        }
+        plan.depends_on =
+            archive.depends_on.iter().filter(|name| specification.names.contains(name)).cloned().collect();
+        plan
+    }
+
     fn service(
         &mut self,
         service: &specification::Service,

@@ -54,3 +54,6 @@ mod stand_in;
 
 /// An engine whose loopback is another one.
 mod unreachable_engine;
+
+/// Services of `kind: zip`.
+mod zips;

@@ -66,10 +66,13 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let engine = self.unless_cancelled(async { Ok(engine(self.context).await) }).await?;
+        let engine = match specification.services.is_empty() {
+            true => Err(Error::new(Exit::Build, "nothing is built, so no engine was looked for")),
+            false => self.unless_cancelled(async { Ok(engine(self.context).await) }).await?,
+        };
         let clients = Clients::connect(&specification.environment, settings).await?;
-        for service in &specification.services {
-            self.events.of(&service.name).stage(Stage::Preflight);
+        for name in &specification.names {
+            self.events.of(name).stage(Stage::Preflight);
         }
         let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
         let request = Request {
@@ -82,12 +85,9 @@ impl Run<'_> {
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
-        let engine = match engine {
-            Ok(engine) if !self.args.dry_run => engine,
-            _ => return Ok(deploy::planned(&plan)),
-        };
         let planned = deploy::planned(&plan);
-        if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+        let can_build = engine.is_ok() || specification.services.is_empty();
+        if self.args.dry_run || !can_build || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(planned);
         }
         let options = Options {
@@ -105,7 +105,7 @@ impl Run<'_> {
         let (events, cancel) = (self.events, self.cancel);
         let deploy = Deploy {
             clients: &clients,
-            engine: &engine,
+            engine: engine.as_ref().ok(),
             specification,
             plan: &plan,
             options: &options,
@@ -124,7 +124,7 @@ impl Run<'_> {
             branch: resolved.branch.clone(),
             revision: Some(resolved.revision.full()),
             subject: resolved.revision.subject.clone(),
-            services: specification.services.iter().map(|service| service.name.clone()).collect(),
+            services: specification.names.clone(),
             local: self.args.local,
         });
     }
@@ -151,10 +151,12 @@ impl Run<'_> {
         receipt.before = plan
             .services
             .iter()
-            .map(|service| Before {
-                service: service.service.clone(),
-                revision: service.running_revision.clone(),
-                digest: service.running_digest.clone(),
+            .map(|service| (&service.service, &service.running_revision, &service.running_digest))
+            .chain(plan.archives.iter().map(|zip| (&zip.service, &zip.running_revision, &zip.running_digest)))
+            .map(|(service, revision, digest)| Before {
+                service: service.clone(),
+                revision: revision.clone(),
+                digest: digest.clone(),
             })
             .collect();
     }
@@ -169,13 +171,11 @@ impl Run<'_> {
         let engine = engine.as_ref().map(|engine| engine.facts().clone()).map_err(Clone::clone);
         let mut observed = observe(clients, &resolved.specification, &resolved.revision, engine).await;
         if let Some(after) = &resolved.specification.environment.after {
-            let names: Vec<String> =
-                resolved.specification.services.iter().map(|service| service.name.clone()).collect();
             let before = resolved.manifest.resolve(&ResolveInput {
                 environment: after,
                 branch: resolved.branch.as_deref(),
                 commit: Some(&resolved.revision.full()),
-                services: &names,
+                services: &resolved.specification.names,
                 vars: &self.context.vars,
                 secrets: SecretsMode::Optional,
             })?;
@@ -210,6 +210,5 @@ async fn engine(context: &Context) -> Result<Engine> {
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {
-    let refused = |name: &str| Outcome::failed(name, Verdict::Refused, error);
-    plan.services.iter().map(|service| refused(&service.service)).collect()
+    plan.names.iter().map(|name| Outcome::failed(name, Verdict::Refused, error)).collect()
 }

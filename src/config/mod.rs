@@ -25,6 +25,7 @@ mod settings;
 pub(crate) mod specification;
 pub(crate) mod suggest;
 mod tree;
+mod zip;
 
 pub(crate) use load::load;
 pub(crate) use manifest::Manifest;

@@ -1,7 +1,7 @@
 //! One environment of the manifest with nothing left open: defaults, overrides, `${…}` and secrets are settled here.
 
 use crate::config::fill::Filling;
-use crate::config::manifest::Manifest;
+use crate::config::manifest::{ArtefactKind, Manifest};
 use crate::config::secrets::Secrets;
 use crate::config::settings::{AwsSettings, Settings};
 use crate::config::specification::{Environment, Specification};
@@ -49,15 +49,22 @@ impl Manifest {
         if input.secrets == SecretsMode::Required {
             secrets.none_missing()?;
         }
-        let services = settings
-            .iter()
-            .map(|(name, settings)| Filling { input, service: name, secrets: &secrets }.service(&self.root, settings))
-            .collect::<Result<_>>()?;
+        let (mut services, mut archives) = (Vec::new(), Vec::new());
+        for (name, settings) in &settings {
+            let filling = Filling { input, service: name, secrets: &secrets };
+            let written = &self.services[*name];
+            match written.kind.unwrap_or_default() {
+                ArtefactKind::Container => services.push(filling.service(&self.root, settings)?),
+                ArtefactKind::Zip => archives.push(filling.archive(&self.root, written, settings)?),
+            }
+        }
         Ok(Specification {
             project: self.project(),
             root: self.root.clone(),
             environment,
+            names: settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             services,
+            archives,
             secrets: secrets.into_values(),
         })
     }

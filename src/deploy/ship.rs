@@ -10,11 +10,11 @@ use super::{Deploy, before, leak};
 use crate::aws::ecr;
 use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::BuildRequest;
+use crate::docker::{BuildRequest, Engine};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
-use crate::interrupt::{interrupted, unless_cancelled};
+use crate::interrupt::unless_cancelled;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -109,15 +109,20 @@ impl<'a> Ship<'a> {
             no_cache: false,
             registry_auth: &[],
         };
-        let built = self.deploy.engine.build(&request, self.events, self.deploy.cancel).await?;
+        let built = self.engine()?.build(&request, self.events, self.deploy.cancel).await?;
         let seconds = began.elapsed().as_secs_f64();
         self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
         Ok(built.image_id)
     }
 
+    /// A run with containers does not begin without one.
+    fn engine(&self) -> Result<&'a Engine> {
+        self.deploy.engine.ok_or_else(|| Error::new(Exit::Fault, "there is no Docker Engine to build with"))
+    }
+
     async fn inspect(&self, image: &str) -> Result<()> {
         self.events.stage(Stage::Inspect);
-        let image = self.unless_cancelled(self.deploy.engine.inspect(image)).await?;
+        let image = self.unless_cancelled(self.engine()?.inspect(image)).await?;
         image.require_architecture(self.service.platform.architecture())?;
         leak::check(&image, self.service, &self.deploy.specification.secrets)
     }
@@ -127,11 +132,11 @@ impl<'a> Ship<'a> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
-        let courier = Courier::send_to(&login, self.deploy.engine, self.events);
+        let courier = Courier::send_to(&login, self.engine().map_err(failed)?, self.events);
         let mut courier = self.unless_cancelled(courier).await.map_err(failed)?;
         for tag in &self.plan.tags {
             if tag == "latest" {
-                self.after_those_before(ends).await?;
+                ends.turn(&self.plan.depends_on, self.events, self.deploy.cancel, NOTHING_ROLLED).await?;
                 self.ask_again().await?;
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
@@ -146,20 +151,6 @@ impl<'a> Ship<'a> {
             self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
         let child = manifest.ok().flatten().and_then(|manifest| manifest.child(self.service.platform.architecture()));
         Ok(std::iter::once(digest).chain(child).collect())
-    }
-
-    /// Waits for the services that this one depends on.
-    async fn after_those_before(&self, ends: &Ends) -> Result<(), Stop> {
-        let awaited = ends.awaited(&self.plan.depends_on);
-        if !awaited.is_empty() {
-            let are = if awaited.len() == 1 { "is" } else { "are" };
-            self.events.note(format!("waits until {} {are} deployed", awaited.join(" and ")));
-        }
-        tokio::select! {
-            biased;
-            () = self.deploy.cancel.cancelled() => Err(Stop::new(Verdict::Interrupted, interrupted(NOTHING_ROLLED))),
-            ended = ends.wait(&self.plan.depends_on) => ended,
-        }
     }
 
     /// Before anything that others see is moved: is the service still as it was when the plan was made?

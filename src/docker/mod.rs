@@ -22,6 +22,7 @@ mod session;
 mod tls;
 
 pub(crate) use build::BuildRequest;
+pub(crate) use context::{Filter, WalkError, walk};
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;

@@ -1,5 +1,7 @@
 //! How a plan is printed: what would be done, by service, and then whatever stands in the way.
 
+mod archive;
+
 use super::line::{Line, Tone};
 use super::out::{Out, To};
 use super::words;
@@ -18,6 +20,7 @@ pub(crate) fn print(out: &Out, plan: &Plan) {
 /// The plan in a line or two a service, for a deploy that is about to act.
 pub(super) fn in_short(plan: &Plan) -> Vec<Line> {
     let mut lines: Vec<Line> = plan.services.iter().map(service_in_short).collect();
+    lines.extend(plan.archives.iter().map(archive::in_short));
     let warning =
         |text: &String| Line::new().toned(Tone::Warning, "warning").plain(": ").plain(text.clone()).hanging(4);
     lines.extend(plan.warnings.iter().map(warning));
@@ -51,6 +54,10 @@ fn lines(plan: &Plan) -> Vec<Line> {
     for service in &plan.services {
         lines.push(Line::new());
         lines.extend(service_lines(service));
+    }
+    for zip in &plan.archives {
+        lines.push(Line::new());
+        lines.extend(archive::lines(zip));
     }
     if !plan.warnings.is_empty() {
         lines.push(Line::new());
@@ -179,6 +186,8 @@ mod tests {
             identity: None,
             engine: None,
             approval: false,
+            archives: Vec::new(),
+            names: vec!["api".to_owned()],
             services: vec![ServicePlan {
                 service: "api".to_owned(),
                 repository: "api-dev".to_owned(),

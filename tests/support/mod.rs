@@ -4,6 +4,7 @@
 mod containers;
 mod engine;
 mod http;
+mod objects;
 mod project;
 mod ran;
 mod running;
