@@ -11,7 +11,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
+use crate::reuse;
 use crate::revision::Revision;
+use crate::source::Source;
 
 /// What would be done, and what is in the way. Holds no secret's value.
 #[derive(Clone, Debug, Serialize)]
@@ -51,6 +53,8 @@ pub(crate) struct ServicePlan {
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) platform: String,
+    /// How its image comes to be.
+    pub(crate) source: Source,
     /// Names of the secrets that have to be set, each with a value now.
     pub(crate) secrets: Vec<String>,
     /// Names only.
@@ -161,13 +165,10 @@ pub(crate) fn plan(
             .warnings
             .push("the tree has uncommitted changes: what is delivered will hold more than the commit".to_owned());
     }
-    match &observed.engine {
-        Ok(_) => {}
-        Err(_) if specification.services.is_empty() => {}
-        Err(error) if request.dry_run => {
-            draft.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
-        }
-        Err(error) => draft.findings.push(Finding::from(error)),
+    let services = || specification.services.iter().zip(&observed.services);
+    let sources: Vec<Source> = services().map(|(service, seen)| source(service, seen)).collect();
+    if let Err(error) = &observed.engine {
+        draft.no_engine(error, specification, &sources, request.dry_run);
     }
     match &observed.identity {
         Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
@@ -180,8 +181,9 @@ pub(crate) fn plan(
         (Some(_), Some(Err(error))) => draft.findings.push(Finding::from(error)),
         _ => {}
     }
-    let services = specification.services.iter().zip(&observed.services);
-    let services = services.map(|(service, seen)| draft.service(service, seen, observed, request)).collect();
+    let services = services().zip(sources);
+    let services =
+        services.map(|((service, seen), source)| draft.service(service, seen, source, observed, request)).collect();
     let services = in_order(services, specification);
     let archives = specification.archives.iter().zip(&observed.archives);
     let archives = archives.map(|(archive, seen)| draft.archive(archive, seen, specification, observed, request));
@@ -219,6 +221,11 @@ struct Draft {
     unchecked: Vec<String>,
 }
 
+fn source(service: &specification::Service, seen: &ObservedService) -> Source {
+    let uri = seen.repository.as_ref().map_or("", |repository| &repository.uri);
+    reuse::decide(service, uri, seen.image.as_ref())
+}
+
 impl Draft {
     fn archive(
         &mut self,
@@ -243,10 +250,30 @@ impl Draft {
         plan
     }
 
+    /// In the way of what has to be built, and of nothing else.
+    fn no_engine(&mut self, error: &Error, specification: &Specification, sources: &[Source], dry_run: bool) {
+        let builds: Vec<&str> = specification
+            .services
+            .iter()
+            .zip(sources)
+            .filter(|(_, source)| source.needs_engine())
+            .map(|(service, _)| service.name.as_str())
+            .collect();
+        if builds.is_empty() {
+        } else if dry_run {
+            self.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
+        } else if builds.len() == specification.names.len() {
+            self.findings.push(Finding::from(error));
+        } else {
+            self.findings.extend(builds.into_iter().map(|name| Finding::of(name, error)));
+        }
+    }
+
     fn service(
         &mut self,
         service: &specification::Service,
         seen: &ObservedService,
+        source: Source,
         observed: &Observed,
         request: &Request,
     ) -> ServicePlan {
@@ -262,6 +289,7 @@ impl Draft {
             _ => {}
         }
         if let Ok(engine) = &observed.engine
+            && source.needs_engine()
             && engine.arch != service.platform.architecture()
         {
             self.warnings.push(format!(
@@ -276,6 +304,7 @@ impl Draft {
             service: service.name.clone(),
             repository: service.repository.clone(),
             platform: service.platform.to_string(),
+            source,
             secrets: service.secrets.clone(),
             build_args: service.build_args.keys().cloned().collect(),
             build_secrets: service.build_secrets.keys().cloned().collect(),

@@ -147,7 +147,8 @@ fn one_of_six_whose_tasks_die_stops_nobody() {
 #[test]
 fn the_receipt_says_how_long_each_stage_took_and_which_calls_were_made() {
     let project = project(&["api", "web"], &[("api", "before_deploy: { command: [./migrate] }")]);
-    let script = r#"{"faults": [{"operation": "UpdateService", "times": 1, "status": 400, "error": "ThrottlingException"}]}"#;
+    let script =
+        r#"{"faults": [{"operation": "UpdateService", "times": 1, "status": 400, "error": "ThrottlingException"}]}"#;
     let aws = StandIn::scripted(&project, script);
     let project = project.with_aws(&aws).with_engine();
     project.shipit(&["deploy", "--receipt", "receipt.json"]).exits(0);

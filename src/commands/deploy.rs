@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 
+use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
 use crate::cli::DeployArgs;
+use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
 use crate::docker::Engine;
@@ -15,11 +17,16 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
+use crate::leak;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
-use crate::receipt::Before;
+use crate::receipt::{Before, ImageNote};
 use crate::resolve::{Resolved, Wanted, resolve};
+use crate::reuse;
 use crate::verdict::{Outcome, Verdict};
+
+/// Reading files is bound by the disk and by memory; two readers keep both busy.
+const CONTEXTS_AT_ONCE: usize = 3;
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
     reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
@@ -74,7 +81,13 @@ impl Run<'_> {
         for name in &specification.names {
             self.events.of(name).stage(Stage::Preflight);
         }
-        let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
+        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
+        let look = self.look_for_images(specification, &clients, engine.as_ref().ok(), &mut observed);
+        self.unless_cancelled(async {
+            look.await;
+            Ok(())
+        })
+        .await?;
         let request = Request {
             revision: resolved.revision.clone(),
             branch: resolved.branch.clone(),
@@ -86,8 +99,7 @@ impl Run<'_> {
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
         let planned = deploy::planned(&plan);
-        let can_build = engine.is_ok() || specification.services.is_empty();
-        if self.args.dry_run || !can_build || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+        if self.args.dry_run || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(planned);
         }
         let options = Options {
@@ -103,6 +115,7 @@ impl Run<'_> {
         };
         self.noted.borrow_mut().receipt.approved_by.clone_from(&options.approved_by);
         let (events, cancel) = (self.events, self.cancel);
+        let leaks = leak::Gate::default();
         let deploy = Deploy {
             clients: &clients,
             engine: engine.as_ref().ok(),
@@ -111,6 +124,7 @@ impl Run<'_> {
             options: &options,
             events,
             cancel,
+            leaks: &leaks,
         };
         Ok(deploy.run().await)
     }
@@ -159,6 +173,15 @@ impl Run<'_> {
                 digest: digest.clone(),
             })
             .collect();
+        receipt.images = plan
+            .services
+            .iter()
+            .map(|service| ImageNote {
+                service: service.service.clone(),
+                how: service.source.word(),
+                content_key: service.source.content_key().map(ToString::to_string),
+            })
+            .collect();
     }
 
     async fn observe(
@@ -182,6 +205,28 @@ impl Run<'_> {
             observed.after = Some(observe_releases(&before, settings).await);
         }
         Ok(observed)
+    }
+
+    /// For each service: is there an image of the same inputs already? The contexts are read a few at a time.
+    async fn look_for_images(
+        &self,
+        specification: &Specification,
+        clients: &Clients,
+        engine: Option<&Engine>,
+        observed: &mut Observed,
+    ) {
+        let rebuild = self.args.rebuild;
+        let looks = specification.services.iter().zip(&observed.services).map(|(service, seen)| async move {
+            // Without its repository there is nothing to look into, and a finding says so.
+            let repository = seen.repository.as_ref().ok()?;
+            let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
+            let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };
+            Some(reuse::observe(service, look).await)
+        });
+        let images: Vec<_> = stream::iter(looks).buffered(CONTEXTS_AT_ONCE).collect().await;
+        for (seen, image) in observed.services.iter_mut().zip(images) {
+            seen.image = image;
+        }
     }
 
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {

@@ -3,10 +3,12 @@
 //! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
 
 mod before;
+mod cache;
 mod courier;
 mod deliver;
-mod leak;
+mod known;
 mod order;
+mod shared_layers;
 mod ship;
 
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
+use self::shared_layers::SharedLayers;
 use crate::archive::ArchivePlan;
 use crate::aws::Clients;
 use crate::config::specification::{Archive, Service, Specification};
@@ -23,6 +26,7 @@ use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::leak;
 use crate::plan::{Plan, ServicePlan};
 use crate::verdict::{Outcome, Verdict};
 
@@ -44,52 +48,64 @@ pub(crate) struct Options {
 /// What every service's way needs.
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
-    /// Absent where there is nothing to build: a run of zips alone.
+    /// Absent where nothing has to be built.
     pub(crate) engine: Option<&'a Engine>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,
     pub(crate) events: &'a Events,
     pub(crate) cancel: &'a CancellationToken,
+    pub(crate) leaks: &'a leak::Gate,
+}
+
+/// What the services of one run have to do with each other.
+struct Together {
+    /// Builds at a time.
+    builds: Semaphore,
+    ends: Ends,
+    layers: SharedLayers,
 }
 
 impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        let builds = Semaphore::new(self.options.jobs.max(1));
-        let ends = Ends::of(self.specification.names.iter().map(String::as_str));
+        let together = Together {
+            builds: Semaphore::new(self.options.jobs.max(1)),
+            ends: Ends::of(self.specification.names.iter().map(String::as_str)),
+            layers: SharedLayers::default(),
+        };
         let services = self.specification.services.iter().zip(&self.plan.services);
-        let services = join_all(services.map(|(service, plan)| self.one(service, plan, &builds, &ends)));
+        let services = join_all(services.map(|(service, plan)| self.one(service, plan, &together)));
         let archives = self.specification.archives.iter().zip(&self.plan.archives);
-        let archives = join_all(archives.map(|(archive, plan)| self.deliver(archive, plan, &ends)));
+        let archives = join_all(archives.map(|(archive, plan)| self.deliver(archive, plan, &together)));
         let (services, archives) = join(services, archives).await;
         in_order(&self.plan.names, [services, archives].concat())
     }
 
-    async fn deliver(&self, archive: &Archive, plan: &ArchivePlan, ends: &Ends) -> Outcome {
+    async fn deliver(&self, archive: &Archive, plan: &ArchivePlan, together: &Together) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&archive.name);
         let outcome = match refusal(self.plan, &archive.name) {
             Some(error) => Outcome::failed(&archive.name, Verdict::Refused, &error),
-            None => deliver::Deliver { deploy: self, archive, plan, events: &events }.run(ends).await,
+            None => deliver::Deliver { deploy: self, archive, plan, events: &events }.run(&together.ends).await,
         };
-        self.ended(outcome, began, ends, &events)
+        self.ended(outcome, began, together, &events)
     }
 
-    async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore, ends: &Ends) -> Outcome {
+    async fn one(&self, service: &Service, plan: &ServicePlan, together: &Together) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
         let outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
-            None => ship::Ship::new(self, service, plan, &events).run(builds, ends).await,
+            None => ship::Ship::new(self, service, plan, &events).run(together).await,
         };
-        self.ended(outcome, began, ends, &events)
+        self.ended(outcome, began, together, &events)
     }
 
-    fn ended(&self, mut outcome: Outcome, began: Instant, ends: &Ends, events: &Events) -> Outcome {
+    fn ended(&self, mut outcome: Outcome, began: Instant, together: &Together, events: &Events) -> Outcome {
         outcome.revision = Some(self.plan.revision.full());
         outcome.seconds = began.elapsed().as_secs_f64();
-        ends.tell(&outcome);
+        together.ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
         outcome
     }

@@ -7,6 +7,7 @@ mod connector;
 mod context;
 mod context_store;
 mod credentials;
+mod distribution;
 mod endpoint;
 mod engine;
 #[cfg(test)]
@@ -16,14 +17,17 @@ mod engine_tests;
 mod http;
 mod ignore;
 mod image;
+mod image_config;
 mod push;
 mod reference;
 mod session;
 mod tls;
 
-pub(crate) use build::BuildRequest;
-pub(crate) use context::{Filter, WalkError, walk};
+pub(crate) use build::{BuildRequest, Built};
+pub(crate) use context::{ContextFilter, Entry, EntryKind, Filter, WalkError, walk, walk_context};
+pub(crate) use context_store::hexadecimal;
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;
 pub(crate) use image::Image;
+pub(crate) use image_config::ImageConfig;

@@ -12,6 +12,8 @@ use super::clock::Millis;
 pub(crate) struct Script {
     /// How many times faster than the clock scripted time passes; 1 when absent.
     pub(crate) speed: Option<u32>,
+    /// ECS's published rates are enforced, by the clock and not by `speed`.
+    pub(crate) rates: bool,
     /// Actions that are refused, as IAM names them (`ecs:UpdateService`).
     pub(crate) deny: Vec<String>,
     pub(crate) faults: Vec<InjectedFault>,

@@ -6,6 +6,7 @@ use aws_sdk_ecs::types;
 
 use crate::aws::Clients;
 use crate::aws::error::aws;
+use crate::aws::pace::Budget;
 use crate::error::Result;
 
 /// The tag keys that shipit writes.
@@ -39,6 +40,7 @@ impl Tag {
 }
 
 pub(crate) async fn read(clients: &Clients, service_arn: &str) -> Result<BTreeMap<String, String>> {
+    clients.pace.turn(Budget::TaskRead).await;
     let answer = clients
         .ecs
         .list_tags_for_resource()

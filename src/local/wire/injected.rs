@@ -1,11 +1,12 @@
 //! The faults of the script, on the wire: which call is hit, and by what.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::fault::Fault;
+use super::rates::Rates;
 use crate::local::script::Script;
 
 #[derive(Debug, Default)]
@@ -13,6 +14,7 @@ pub(crate) struct Injected {
     script: Script,
     /// Calls seen so far, for each fault of the script.
     seen: Vec<u32>,
+    rates: Rates,
     /// Service ARN to its description from before the last `UpdateService`.
     before_update: HashMap<String, Value>,
 }
@@ -53,6 +55,12 @@ impl Injected {
             return Hit { fault: Some(fault), ..Hit::default() };
         }
         let operation = action.rsplit(':').next().unwrap_or(action);
+        if self.script.rates
+            && action.starts_with("ecs:")
+            && let Err(fault) = self.rates.count(operation, Instant::now())
+        {
+            return Hit { fault: Some(fault), ..Hit::default() };
+        }
         for (fault, seen) in self.script.faults.iter().zip(&mut self.seen) {
             if fault.operation != operation || fault.repository.as_deref().is_some_and(|one| Some(one) != repository) {
                 continue;

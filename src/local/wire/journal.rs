@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::local::clock::Millis;
 
-const KEPT: usize = 5000;
+const KEPT: usize = 50_000;
 const LONGEST_VALUE: usize = 200;
 
 #[derive(Clone, Debug, Serialize)]

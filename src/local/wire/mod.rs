@@ -8,6 +8,7 @@ pub(crate) mod injected;
 pub(crate) mod input;
 pub(crate) mod journal;
 mod json11;
+mod rates;
 pub(crate) mod router;
 pub(crate) mod sts_query;
 
