@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
+use crate::archive;
 use crate::config::specification::{Service, Specification};
 use crate::docker::check_ignore_file;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
-/// Looks at every service's build context, Dockerfile and ignore file. All findings, not the first.
+/// Looks at every service's build context, Dockerfile and ignore file, and at every zip's files. All findings, not the first.
 pub(crate) fn check(specification: &Specification) -> Vec<(String, Error)> {
     let findings = specification.services.iter().flat_map(|service| {
         let found = of_service(service, &specification.root);
         found.into_iter().map(|error| (service.name.clone(), error))
     });
-    findings.collect()
+    let archives = specification.archives.iter();
+    let archives = archives.filter_map(|zip| Some((zip.name.clone(), archive::look(zip).err()?)));
+    findings.chain(archives).collect()
 }
 
 fn of_service(service: &Service, root: &Path) -> Vec<Error> {

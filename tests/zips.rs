@@ -226,3 +226,93 @@ fn a_large_zip_goes_in_parts_and_leaves_none_behind() {
     let left = aws.s3("GET", "/apps-dev?uploads", &[], b"");
     assert!(!String::from_utf8_lossy(&left.body).contains("<Upload>"));
 }
+
+#[test]
+fn a_rollback_brings_the_zip_before_back_and_holds_what_it_takes_away() {
+    let (project, aws) = with(NOTHING);
+    project
+        .shipit(&["status", "--env", "dev"])
+        .exits(0)
+        .says("absent")
+        .says("nothing is at s3://apps-dev/docs/latest.zip");
+    project.shipit(&["deploy"]).exits(0);
+    let (first, before) = (project.head(), aws.object("apps-dev", "docs/latest.zip").body);
+    let project = project.file("app/app.py", "print('two')\n").committed();
+    project.shipit(&["deploy"]).exits(0);
+    let bad = project.head();
+    project.shipit(&["rollback", "--env", "dev", "--dry-run"]).exits(0).says("is held");
+    let back = project.shipit(&["rollback", "--env", "dev", "--output", "json"]).exits(0).finished();
+    assert_eq!(service(&back, "deployed")["revision"], first.as_str());
+    let live = aws.object("apps-dev", "docs/latest.zip");
+    assert_eq!(live.body, before);
+    let said = |name: &str| live.header(name).unwrap_or_default().to_owned();
+    assert_eq!((said("x-amz-meta-held"), said("x-amz-meta-base")), (bad.clone(), bad));
+    project.shipit(&["deploy"]).exits(4).says("is held after a rollback of `docs`");
+    project.shipit(&["status", "--env", "dev"]).exits(0).says("live (held)").says(&first[..12]);
+    project.shipit(&["history", "--env", "dev"]).exits(0).says("it was rolled back and is held");
+    project.shipit(&["rollback", "--env", "dev"]).exits(4).says("nothing is known to have been live before");
+    project.shipit(&["rollback", "--env", "dev", "--to", &first]).exits(0).says("unchanged");
+    project.shipit(&["deploy", "--release-hold"]).exits(0);
+    assert_eq!(aws.object("apps-dev", "docs/latest.zip").header("x-amz-meta-held"), None);
+}
+
+#[test]
+fn a_gate_after_asks_what_is_live_there() {
+    let (project, aws) = with(NOTHING);
+    let project = project.branch("main").var("PROD_TOKEN", "another-secret-token");
+    project.shipit(&["deploy", "--env", "prod"]).exits(4).says("does not run in `dev` yet");
+    project.shipit(&["deploy", "--env", "dev", "--any-branch"]).exits(0);
+    project.shipit(&["deploy", "--env", "prod"]).exits(0);
+    assert_eq!(aws.keys("apps-prod", "docs/latest").len(), 1);
+}
+
+#[test]
+fn what_only_a_container_has_is_refused_in_words() {
+    let (project, _aws) = with(NOTHING);
+    project.shipit(&["wait", "--env", "dev"]).exits(2).says("docs has no rollout to wait for");
+    project.shipit(&["run", "--env", "dev", "docs", "--", "ls"]).exits(2).says("`docs` is a zip");
+    project.shipit(&["check"]).exits(0).says("1 service in dev, prod");
+    let wrong = MANIFEST.replace("context: app", "context: app\n    dockerfile: Dockerfile");
+    let project = project.file("deploy.yaml", &wrong);
+    project
+        .shipit(&["check"])
+        .exits(2)
+        .says("`dockerfile` is for containers, and `docs` is of `kind: zip`")
+        .says("deploy.yaml:11:5");
+    let wrong = MANIFEST.replace("kind: zip", "repository: docs");
+    let project = project.file("deploy.yaml", &wrong);
+    project.shipit(&["check"]).exits(2).says("`bucket` is for zips, and `docs` is a container");
+}
+
+#[test]
+fn a_zip_and_a_container_go_side_by_side() {
+    let both = format!(
+        "{MANIFEST}  api:\n    context: api\n    repository: api-${{env}}\n  web: {{ kind: zip, context: app, bucket: 'apps-${{env}}', depends_on: [api] }}\n"
+    );
+    let project = project().file("deploy.yaml", &both);
+    let project = project.file("api/Dockerfile", "FROM scratch\nCOPY app /app\n").file("api/app", "one\n").committed();
+    let aws = StandIn::scripted(&project, r#"{"services": {"dev/api": {}}}"#);
+    let project = project.with_aws(&aws).with_engine();
+    let finished = project.shipit(&["deploy", "--output", "json"]).exits(0).finished();
+    let ended = |finished: &Value| -> Vec<(String, String)> {
+        let services = finished["services"].as_array().expect("services").clone();
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        services.iter().map(|one| (text(&one["service"]), text(&one["verdict"]))).collect()
+    };
+    let named = |verdicts: [&str; 3]| -> Vec<(String, String)> {
+        ["docs", "api", "web"]
+            .iter()
+            .zip(verdicts)
+            .map(|(name, verdict)| ((*name).to_owned(), verdict.to_owned()))
+            .collect()
+    };
+    assert_eq!(ended(&finished), named(["deployed", "deployed", "deployed"]));
+    // One that depends on a container whose rollout fails is not made live.
+    let project = project.file("app/app.py", "print('two')\n").file("api/app", "two\n").committed();
+    let live = aws.object("apps-dev", "web/latest.zip").body;
+    aws.follow(r#"{"faults": [{"operation": "UpdateService", "status": 400, "error": "AccessDeniedException", "message": "no"}]}"#);
+    let finished = project.shipit(&["deploy", "--output", "json"]).finished();
+    assert_eq!(ended(&finished), named(["deployed", "refused", "skipped"]));
+    assert_eq!(aws.object("apps-dev", "web/latest.zip").body, live);
+    project.shipit(&["status", "--env", "dev"]).exits(0).says("live").says("steady");
+}

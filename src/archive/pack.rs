@@ -70,7 +70,7 @@ pub(crate) fn pack(archive: &Archive, cancel: &CancellationToken) -> Result<Pack
 ///
 /// # Errors
 /// As of `pack`, as far as they show without reading a file.
-pub(super) fn look(archive: &Archive) -> Result<usize> {
+pub(crate) fn look(archive: &Archive) -> Result<usize> {
     entries(archive).map(|entries| entries.len())
 }
 

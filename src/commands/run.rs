@@ -73,6 +73,13 @@ async fn task(
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
     }
+    if let Some(zip) = specification.archives.first() {
+        return Err(Error::new(
+            Exit::Usage,
+            format!("`{}` is a zip: it has no container that could run a command", zip.name),
+        )
+        .hint("name a service that is a container"));
+    }
     let Some(service) = specification.services.first() else {
         return Err(Error::new(Exit::Fault, "the service is not in the specification"));
     };
