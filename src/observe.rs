@@ -22,7 +22,8 @@ use crate::revision::Revision;
 pub(crate) struct Observed {
     pub(crate) identity: Result<Identity>,
     pub(crate) region: String,
-    pub(crate) engine: Result<EngineFacts>,
+    /// Never empty.
+    pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
     /// In the order of the specification's archives.
@@ -96,7 +97,7 @@ pub(crate) async fn observe(
     clients: &Clients,
     specification: &Specification,
     revision: &Revision,
-    engine: Result<EngineFacts>,
+    engines: Result<Vec<EngineFacts>>,
 ) -> Observed {
     let services = specification
         .services
@@ -105,7 +106,7 @@ pub(crate) async fn observe(
     let commit = revision.full();
     let archives = specification.archives.iter().map(|archive| archive::observe(clients, archive, &commit));
     let (identity, services, archives) = tokio::join!(identity(clients), join_all(services), join_all(archives));
-    Observed { identity, region: clients.region.clone(), engine, services, archives, after: None }
+    Observed { identity, region: clients.region.clone(), engines, services, archives, after: None }
 }
 
 /// What the services of another environment run, for the `after` gate.

@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) region: String,
     /// The identity's ARN.
     pub(crate) identity: Option<String>,
-    /// The Docker Engine in words.
+    /// The Docker Engine in words, or all of them.
     pub(crate) engine: Option<String>,
     /// A person has to say yes before it starts.
     pub(crate) approval: bool,
@@ -167,7 +167,7 @@ pub(crate) fn plan(
     }
     let services = || specification.services.iter().zip(&observed.services);
     let sources: Vec<Source> = services().map(|(service, seen)| source(service, seen)).collect();
-    if let Err(error) = &observed.engine {
+    if let Err(error) = &observed.engines {
         draft.no_engine(error, specification, &sources, request.dry_run);
     }
     match &observed.identity {
@@ -195,7 +195,11 @@ pub(crate) fn plan(
         account: observed.identity.as_ref().ok().map(|identity| identity.account.clone()),
         region: observed.region.clone(),
         identity: observed.identity.as_ref().ok().map(|identity| identity.arn.clone()),
-        engine: observed.engine.as_ref().ok().map(ToString::to_string),
+        engine: observed
+            .engines
+            .as_ref()
+            .ok()
+            .map(|engines| engines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         approval: environment.approval,
         services,
         archives,
@@ -288,13 +292,19 @@ impl Draft {
             Some(Hold::Other(warning)) => self.warnings.push(warning),
             _ => {}
         }
-        if let Ok(engine) = &observed.engine
+        if let Ok(engines) = &observed.engines
             && source.needs_engine()
-            && engine.arch != service.platform.architecture()
+            && let Some(engine) = engines.first()
+            && engines.iter().all(|engine| engine.arch != service.platform.architecture())
         {
+            let found = if engines.len() > 1 {
+                "no builder is of that architecture".to_owned()
+            } else {
+                format!("the engine is {}/{}", engine.os, engine.arch)
+            };
             self.warnings.push(format!(
-                "{}: the engine is {}/{}, so {} is built by emulation, which is slower",
-                service.name, engine.os, engine.arch, service.platform
+                "{}: {found}, so {} is built by emulation, which is slower",
+                service.name, service.platform
             ));
         }
         let container = gates::container(service, seen);

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
+use crate::builders::Builders;
 use crate::cli::DeployArgs;
 use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
@@ -73,16 +74,17 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let engine = match specification.services.is_empty() {
+        let builders = match specification.services.is_empty() {
             true => Err(Error::new(Exit::Build, "nothing is built, so no engine was looked for")),
-            false => self.unless_cancelled(async { Ok(engine(self.context).await) }).await?,
+            false => self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?,
         };
         let clients = Clients::connect(&specification.environment, settings).await?;
         for name in &specification.names {
             self.events.of(name).stage(Stage::Preflight);
         }
-        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
-        let look = self.look_for_images(specification, &clients, engine.as_ref().ok(), &mut observed);
+        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
+        let engine = builders.as_ref().ok().and_then(Builders::first);
+        let look = self.look_for_images(specification, &clients, engine, &mut observed);
         self.unless_cancelled(async {
             look.await;
             Ok(())
@@ -118,7 +120,7 @@ impl Run<'_> {
         let leaks = leak::Gate::default();
         let deploy = Deploy {
             clients: &clients,
-            engine: engine.as_ref().ok(),
+            builders: builders.as_ref().ok(),
             specification,
             plan: &plan,
             options: &options,
@@ -127,6 +129,19 @@ impl Run<'_> {
             leaks: &leaks,
         };
         Ok(deploy.run().await)
+    }
+
+    /// The engines that can build. What is deployed to this machine is built here, too.
+    async fn builders(&self, specification: &Specification) -> Result<Builders> {
+        if !specification.builders.is_empty() && !self.args.local {
+            return Builders::connect(&specification.builders, &self.context.vars, self.events).await;
+        }
+        if !specification.builders.is_empty() {
+            self.events.note("with --local, `builder` of deploy.yaml plays no part: the engine of this machine builds");
+        }
+        let engine = self.context.engine().await?;
+        engine.require_buildkit()?;
+        Ok(Builders::only(engine))
     }
 
     fn started(&self, resolved: &Resolved) {
@@ -189,10 +204,10 @@ impl Run<'_> {
         resolved: &Resolved,
         clients: &Clients,
         settings: &Settings,
-        engine: &Result<Engine>,
+        builders: &Result<Builders>,
     ) -> Result<Observed> {
-        let engine = engine.as_ref().map(|engine| engine.facts().clone()).map_err(Clone::clone);
-        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engine).await;
+        let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
+        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
         if let Some(after) = &resolved.specification.environment.after {
             let before = resolved.manifest.resolve(&ResolveInput {
                 environment: after,
@@ -245,13 +260,6 @@ impl Run<'_> {
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
-}
-
-/// An engine that can build.
-async fn engine(context: &Context) -> Result<Engine> {
-    let engine = context.engine().await?;
-    engine.require_buildkit()?;
-    Ok(engine)
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {

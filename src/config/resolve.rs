@@ -1,5 +1,6 @@
 //! One environment of the manifest with nothing left open: defaults, overrides, `${…}` and secrets are settled here.
 
+use crate::config::builder::Builders;
 use crate::config::fill::Filling;
 use crate::config::manifest::{ArtefactKind, Manifest};
 use crate::config::secrets::Secrets;
@@ -65,6 +66,7 @@ impl Manifest {
             names: settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             services,
             archives,
+            builders: self.builder.iter().flat_map(Builders::all).map(|one| one.resolve(&self.root)).collect(),
             secrets: secrets.into_values(),
         })
     }

@@ -25,6 +25,8 @@ pub(crate) struct Specification {
     pub(crate) services: Vec<Service>,
     /// The services of `kind: zip`, in the order of the file.
     pub(crate) archives: Vec<Archive>,
+    /// The engines that build; empty: the one that Docker's own settings lead to.
+    pub(crate) builders: Vec<Builder>,
     /// Every secret's name in deploy.yaml with its value, for the redactor and the leak gate. The same name is there once.
     pub(crate) secrets: BTreeMap<String, Secret>,
 }
@@ -125,6 +127,21 @@ impl VersionedKey {
         let is_hash = matches!(hash.len(), 40 | 64) && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_hash.then_some(commit)
     }
+}
+
+/// An engine that builds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Builder {
+    /// What it is called in all that is said of it.
+    pub(crate) name: String,
+    /// `tcp://build-1:2376`
+    pub(crate) host: String,
+    /// The folder of its TLS files, absolute; `None`: as the process's variables have it.
+    pub(crate) certs: Option<PathBuf>,
+    /// Builds at a time; `None`: what the command line says.
+    pub(crate) jobs: Option<usize>,
+    /// Empty: any.
+    pub(crate) platforms: Vec<Platform>,
 }
 
 /// A task on the new image, before the rollout.

@@ -14,15 +14,14 @@ mod ship;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
 use self::shared_layers::SharedLayers;
 use crate::archive::ArchivePlan;
 use crate::aws::Clients;
+use crate::builders::Builders;
 use crate::config::specification::{Archive, Service, Specification};
-use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -39,7 +38,7 @@ pub(crate) struct Options {
     pub(crate) fail_fast: bool,
     /// End once ECS has accepted the deployment.
     pub(crate) no_wait: bool,
-    /// Builds at a time.
+    /// Builds at a time on one engine, where deploy.yaml does not say.
     pub(crate) jobs: usize,
     /// Who approved it, for the record.
     pub(crate) approved_by: Option<String>,
@@ -49,7 +48,7 @@ pub(crate) struct Options {
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
     /// Absent where nothing has to be built.
-    pub(crate) engine: Option<&'a Engine>,
+    pub(crate) builders: Option<&'a Builders>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,
@@ -60,8 +59,6 @@ pub(crate) struct Deploy<'a> {
 
 /// What the services of one run have to do with each other.
 struct Together {
-    /// Builds at a time.
-    builds: Semaphore,
     ends: Ends,
     layers: SharedLayers,
 }
@@ -70,7 +67,6 @@ impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
         let together = Together {
-            builds: Semaphore::new(self.options.jobs.max(1)),
             ends: Ends::of(self.specification.names.iter().map(String::as_str)),
             layers: SharedLayers::default(),
         };

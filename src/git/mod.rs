@@ -5,6 +5,7 @@
 
 pub(crate) mod log;
 mod program;
+pub(crate) mod survey;
 
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,8 @@ use std::io::IsTerminal as _;
 
 use tokio::task::JoinHandle;
 
+use super::line::Line;
+use super::out::To;
 use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, spawn};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
@@ -39,6 +41,11 @@ impl Console {
         self.out
             .verbatim(text)
             .map_err(|error| Error::new(Exit::Fault, "the answer cannot be written to stdout").because(&error))
+    }
+
+    /// A remark on an answer: it goes to stderr, so that the answer can be piped.
+    pub(crate) fn note(&self, text: &str) {
+        self.out.line(To::Talk, &Line::new().dim("note: ").plain(text).hanging(6));
     }
 
     pub(crate) fn error(&self, error: &Error) {

@@ -4,7 +4,9 @@
 mod clean;
 mod console;
 mod diagnosis;
+mod doctor;
 mod error;
+mod init;
 mod json;
 mod line;
 mod live;
@@ -28,7 +30,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 pub(crate) use console::{Console, Reporting};
+pub(crate) use doctor::doctor as print_doctor;
 use error::print as print_error;
+pub(crate) use init::{
+    Fate, difference as print_difference, file as print_file, notes as print_notes, to_do as print_to_do,
+};
 pub(crate) use out::Out;
 use shared_redactor::SharedRedactor;
 pub(crate) use standing::{history as print_history, status as print_status};
