@@ -47,6 +47,8 @@ pub(crate) struct ObservedService {
     pub(crate) stopped: Option<Result<Vec<Task>>>,
     /// What the repository has for the inputs of a build; absent where nobody asked.
     pub(crate) image: Option<reuse::Seen>,
+    /// How the registry is scanned; read only where a scan is a gate.
+    pub(crate) scanning: Option<Result<ecr::scan::Registry>>,
 }
 
 impl ObservedService {
@@ -105,7 +107,19 @@ pub(crate) async fn observe(
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
     let commit = revision.full();
     let archives = specification.archives.iter().map(|archive| archive::observe(clients, archive, &commit));
-    let (identity, services, archives) = tokio::join!(identity(clients), join_all(services), join_all(archives));
+    let scanning = async {
+        let is_gate =
+            |service: &specification::Service| service.scan.as_ref().is_some_and(|scan| scan.fail_on.is_some());
+        match specification.services.iter().any(is_gate) {
+            true => Some(ecr::scan::registry(clients).await),
+            false => None,
+        }
+    };
+    let (identity, mut services, archives, scanning) =
+        tokio::join!(identity(clients), join_all(services), join_all(archives), scanning);
+    for service in &mut services {
+        service.scanning.clone_from(&scanning);
+    }
     Observed { identity, region: clients.region.clone(), engines, services, archives, after: None }
 }
 
@@ -157,7 +171,19 @@ pub(crate) async fn observe_service(
         Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), Some(stopped)),
         None => (None, None, None, None),
     };
-    ObservedService { repository, latest, commit_tag, service, definition, tags, running, stopped, image: None }
+    let scanning = None;
+    ObservedService {
+        repository,
+        latest,
+        commit_tag,
+        service,
+        definition,
+        tags,
+        running,
+        stopped,
+        image: None,
+        scanning,
+    }
 }
 
 async fn release(clients: &Clients, service: &specification::Service) -> Result<Release> {

@@ -8,6 +8,7 @@ mod courier;
 mod deliver;
 mod known;
 mod order;
+mod scan;
 mod shared_layers;
 mod ship;
 

@@ -14,6 +14,7 @@ mod out;
 mod plain;
 mod plan;
 mod progress;
+mod scan;
 #[cfg(test)]
 mod script;
 mod shared_redactor;
