@@ -4,6 +4,7 @@
 
 mod after;
 mod approval;
+mod archive;
 mod aws;
 mod builders;
 mod check;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join, join_all};
 
 use crate::after::Before;
+use crate::archive::{self, ObservedArchive};
 use crate::aws::Clients;
 use crate::aws::ecr::{self, Repository};
 use crate::aws::ecs::{self, Desired, Service, Task, TaskDefinition};
@@ -26,6 +27,8 @@ pub(crate) struct Observed {
     pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
+    /// In the order of the specification's archives.
+    pub(crate) archives: Vec<ObservedArchive>,
     /// The environment that must run the commit first.
     pub(crate) before: Option<Result<Before>>,
 }
@@ -93,6 +96,8 @@ pub(crate) async fn observe(
         .services
         .iter()
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
+    let commit = revision.full();
+    let archives = specification.archives.iter().map(|archive| archive::observe(clients, archive, &commit));
     let scanning = async {
         let is_gate =
             |service: &specification::Service| service.scan.as_ref().is_some_and(|scan| scan.fail_on.is_some());
@@ -101,11 +106,12 @@ pub(crate) async fn observe(
             false => None,
         }
     };
-    let (identity, mut services, scanning) = tokio::join!(identity(clients), join_all(services), scanning);
+    let (identity, mut services, archives, scanning) =
+        tokio::join!(identity(clients), join_all(services), join_all(archives), scanning);
     for service in &mut services {
         service.scanning.clone_from(&scanning);
     }
-    Observed { identity, region: clients.region.clone(), engines, services, before: None }
+    Observed { identity, region: clients.region.clone(), engines, services, archives, before: None }
 }
 
 /// Reads what one service is like now. `commit_tag`: the tag of the commit that is to be deployed, where there is one.

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::after;
-use crate::config::specification::{self, Specification};
+use crate::archive::{self, ArchivePlan, ObservedArchive};
+use crate::config::specification::{self, Archive, Specification};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::gates::{self, Hold};
@@ -31,7 +32,14 @@ pub(crate) struct Plan {
     pub(crate) engine: Option<String>,
     /// A person has to say yes before it starts.
     pub(crate) approval: bool,
+    /// The containers.
     pub(crate) services: Vec<ServicePlan>,
+    /// The zips.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) archives: Vec<ArchivePlan>,
+    /// The keys of both, in the order of deploy.yaml.
+    #[serde(skip)]
+    pub(crate) names: Vec<String>,
     /// What is in the way: of the service it names, or of all.
     pub(crate) findings: Vec<Finding>,
     /// Worth knowing, and in nobody's way.
@@ -145,6 +153,13 @@ pub(crate) struct Request {
 }
 
 impl Plan {
+    /// The services that this one waits for.
+    pub(crate) fn depends_on(&self, name: &str) -> &[String] {
+        let service = self.services.iter().find(|one| one.service == name).map(|one| &one.depends_on);
+        let archive = || self.archives.iter().find(|one| one.service == name).map(|one| &one.depends_on);
+        service.or_else(archive).map_or(&[], Vec::as_slice)
+    }
+
     /// The findings that keep this service from being deployed.
     pub(crate) fn findings_for<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Finding> {
         self.findings.iter().filter(move |finding| finding.service.as_deref().is_none_or(|named| named == service))
@@ -162,7 +177,9 @@ pub(crate) fn plan(
     let mut draft = Draft { findings, warnings: Vec::new(), unchecked: Vec::new() };
     draft.findings.extend(gates::dirty(environment, &request.revision, request.allow_dirty));
     if request.revision.dirty && draft.findings.is_empty() {
-        draft.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
+        draft
+            .warnings
+            .push("the tree has uncommitted changes: what is delivered will hold more than the commit".to_owned());
     }
     let services = || specification.services.iter().zip(&observed.services);
     let before = observed.before.as_ref().and_then(|read| read.as_ref().ok());
@@ -191,6 +208,9 @@ pub(crate) fn plan(
     let services =
         services.map(|((service, seen), source)| draft.service(service, seen, source, observed, request)).collect();
     let services = in_order(services, specification);
+    let archives = specification.archives.iter().zip(&observed.archives);
+    let archives = archives.map(|(archive, seen)| draft.archive(archive, seen, specification, observed, request));
+    let archives = archives.collect();
     Plan {
         environment: environment.name.clone(),
         branch: request.branch.clone(),
@@ -205,6 +225,8 @@ pub(crate) fn plan(
             .map(|engines| engines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         approval: environment.approval,
         services,
+        archives,
+        names: specification.names.clone(),
         findings: draft.findings,
         warnings: draft.warnings,
         unchecked: draft.unchecked,
@@ -213,7 +235,7 @@ pub(crate) fn plan(
 
 /// Notes who waits for whom, as far as both are part of the run.
 fn in_order(mut services: Vec<ServicePlan>, specification: &Specification) -> Vec<ServicePlan> {
-    let names: Vec<String> = services.iter().map(|service| service.service.clone()).collect();
+    let names = &specification.names;
     for (plan, service) in services.iter_mut().zip(&specification.services) {
         plan.depends_on = service.depends_on.iter().filter(|name| names.contains(name)).cloned().collect();
     }
@@ -232,6 +254,29 @@ fn reused_or_built(service: &specification::Service, seen: &ObservedService) -> 
 }
 
 impl Draft {
+    fn archive(
+        &mut self,
+        archive: &Archive,
+        seen: &ObservedArchive,
+        specification: &Specification,
+        observed: &Observed,
+        request: &Request,
+    ) -> ArchivePlan {
+        let (mut plan, findings) = archive::plan(archive, seen, &specification.root, &request.revision.full());
+        // Credentials that do not work fail every read alike: that is one finding, not ten.
+        if observed.identity.is_ok() {
+            self.findings.extend(findings);
+        }
+        match gates::held(&archive.name, Some(&plan.label.recorded()), &request.revision) {
+            Some(Hold::Same(finding)) if !request.release_hold => self.findings.push(finding),
+            Some(Hold::Other(warning)) => self.warnings.push(warning),
+            _ => {}
+        }
+        plan.depends_on =
+            archive.depends_on.iter().filter(|name| specification.names.contains(name)).cloned().collect();
+        plan
+    }
+
     /// In the way of what has to be built, and of nothing else.
     fn no_engine(&mut self, error: &Error, specification: &Specification, sources: &[Source], dry_run: bool) {
         let builds: Vec<&str> = specification
@@ -244,7 +289,7 @@ impl Draft {
         if builds.is_empty() {
         } else if dry_run {
             self.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
-        } else if builds.len() == sources.len() {
+        } else if builds.len() == specification.names.len() {
             self.findings.push(Finding::from(error));
         } else {
             self.findings.extend(builds.into_iter().map(|name| Finding::of(name, error)));

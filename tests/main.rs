@@ -85,3 +85,5 @@ mod unreachable_engine;
 
 /// An engine that has never built anything.
 mod fresh_engine;
+/// Services of `kind: zip`.
+mod zips;

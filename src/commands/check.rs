@@ -40,7 +40,7 @@ pub(super) async fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
             }
             resolved => resolved?,
         };
-        services = specification.services.len();
+        services = specification.names.len();
         for (service, error) in check(&specification) {
             // The same fault in every environment is one fault.
             if !findings.iter().any(|known| known.line() == error.line()) {

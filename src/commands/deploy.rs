@@ -83,10 +83,13 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let builders = self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?;
+        let builders = match specification.services.is_empty() {
+            true => Err(Error::new(Exit::Build, "nothing is built, so no engine was looked for")),
+            false => self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?,
+        };
         let clients = Clients::connect(&specification.environment, settings).await?;
-        for service in &specification.services {
-            self.events.of(&service.name).stage(Stage::Preflight);
+        for name in &specification.names {
+            self.events.of(name).stage(Stage::Preflight);
         }
         let (mut plan, mut before) = self.plan(resolved, &clients, settings, &builders).await?;
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
@@ -217,7 +220,7 @@ impl Run<'_> {
             branch: resolved.branch.clone(),
             revision: Some(resolved.revision.full()),
             subject: resolved.revision.subject.clone(),
-            services: specification.services.iter().map(|service| service.name.clone()).collect(),
+            services: specification.names.clone(),
             local: self.args.local,
         });
     }
@@ -244,10 +247,12 @@ impl Run<'_> {
         receipt.before = plan
             .services
             .iter()
-            .map(|service| Before {
-                service: service.service.clone(),
-                revision: service.running_revision.clone(),
-                digest: service.running_digest.clone(),
+            .map(|service| (&service.service, &service.running_revision, &service.running_digest))
+            .chain(plan.archives.iter().map(|zip| (&zip.service, &zip.running_revision, &zip.running_digest)))
+            .map(|(service, revision, digest)| Before {
+                service: service.clone(),
+                revision: revision.clone(),
+                digest: digest.clone(),
             })
             .collect();
         receipt.images = plan
@@ -271,13 +276,11 @@ impl Run<'_> {
         let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
         let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
         if let Some(name) = &resolved.specification.environment.after {
-            let names: Vec<String> =
-                resolved.specification.services.iter().map(|service| service.name.clone()).collect();
             let before = resolved.manifest.resolve(&ResolveInput {
                 environment: name,
                 branch: resolved.branch.as_deref(),
                 commit: Some(&resolved.revision.full()),
-                services: &names,
+                services: &resolved.specification.names,
                 vars: &self.context.vars,
                 secrets: SecretsMode::Optional,
             })?;
@@ -354,6 +357,5 @@ impl Run<'_> {
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {
-    let refused = |name: &str| Outcome::failed(name, Verdict::Refused, error);
-    plan.services.iter().map(|service| refused(&service.service)).collect()
+    plan.names.iter().map(|name| Outcome::failed(name, Verdict::Refused, error)).collect()
 }

@@ -261,7 +261,7 @@ services:
                 env("{ branch: d }\n  Dev: { branch: e }"),
                 "`Dev` would read the secrets of `dev`: the variables of both begin with DEV_ @ 4:3",
             ),
-            (api("kind: zip"), "unknown key `kind` @ 7:5"),
+            (api("kinds: zip"), "unknown key `kinds` @ 7:5"),
             (api("secrets: DB_HOST"), "expected a list, found text @ 7:14"),
             (api("secrets: [A, B, A]"), "`A` is there twice @ 7:21"),
             (api("secrets: [a-b, a_b]"), "`a_b` and `a-b` would be the same variable @ 7:20"),

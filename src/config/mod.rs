@@ -29,6 +29,7 @@ mod settings;
 pub(crate) mod specification;
 pub(crate) mod suggest;
 mod tree;
+mod zip;
 
 pub(crate) use load::{load, load_text};
 pub(crate) use manifest::Manifest;

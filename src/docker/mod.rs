@@ -25,7 +25,7 @@ mod session;
 mod tls;
 
 pub(crate) use build::{BuildRequest, Built};
-pub(crate) use context::{ContextFilter, Entry, EntryKind, WalkError, walk_context};
+pub(crate) use context::{ContextFilter, Entry, EntryKind, Filter, WalkError, walk, walk_context};
 pub(crate) use context_store::hexadecimal;
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use endpoint::check_address;

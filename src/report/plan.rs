@@ -1,5 +1,7 @@
 //! How a plan is printed: what would be done, by service, and then whatever stands in the way.
 
+mod archive;
+
 use std::time::Duration;
 
 use super::line::{Line, Tone};
@@ -28,6 +30,7 @@ pub(super) fn in_short(plan: &Plan, verbose: u8) -> Vec<Line> {
         .flat_map(|service| [Some(service_in_short(service)), image_in_short(service, verbose)])
         .flatten()
         .collect();
+    lines.extend(plan.archives.iter().map(archive::in_short));
     let warning =
         |text: &String| Line::new().toned(Tone::Warning, "warning").plain(": ").plain(text.clone()).hanging(4);
     lines.extend(plan.warnings.iter().map(warning));
@@ -72,6 +75,10 @@ fn lines(plan: &Plan) -> Vec<Line> {
     for service in &plan.services {
         lines.push(Line::new());
         lines.extend(service_lines(service));
+    }
+    for zip in &plan.archives {
+        lines.push(Line::new());
+        lines.extend(archive::lines(zip));
     }
     if !plan.warnings.is_empty() {
         lines.push(Line::new());
@@ -270,6 +277,8 @@ mod tests {
             identity: None,
             engine: None,
             approval: false,
+            archives: Vec::new(),
+            names: vec!["api".to_owned()],
             services: vec![ServicePlan {
                 service: "api".to_owned(),
                 repository: "api-dev".to_owned(),

@@ -5,6 +5,7 @@ mod certificates;
 mod containers;
 mod engine;
 mod http;
+mod objects;
 mod pipelines;
 mod project;
 mod proxy;
