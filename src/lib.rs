@@ -4,6 +4,7 @@
 
 mod approval;
 mod aws;
+mod changes;
 mod check;
 mod ci;
 mod cli;

@@ -10,6 +10,7 @@ use crate::aws::ecr::{self, Repository};
 use crate::aws::ecs::{self, Desired, Service, Task, TaskDefinition};
 use crate::aws::identity::{Identity, identity};
 use crate::aws::{Clients, Settings};
+use crate::changes::Judgement;
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
 use crate::error::Result;
@@ -25,6 +26,10 @@ pub(crate) struct Observed {
     pub(crate) services: Vec<ObservedService>,
     /// The environment that must run the commit first, service by service.
     pub(crate) after: Option<Result<Vec<Release>>>,
+    /// Whether each service changed, in the order of the services.
+    pub(crate) judgements: Vec<Judgement>,
+    /// Worth a word: patterns that mean nothing.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -97,7 +102,15 @@ pub(crate) async fn observe(
         .iter()
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
     let (identity, services) = join(identity(clients), join_all(services)).await;
-    Observed { identity, region: clients.region.clone(), engine, services, after: None }
+    Observed {
+        identity,
+        region: clients.region.clone(),
+        engine,
+        services,
+        after: None,
+        judgements: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// What the services of another environment run, for the `after` gate.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::changes::{Change, Judgement, Order};
 use crate::config::specification::{self, Specification};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -43,6 +44,8 @@ pub(crate) struct ServicePlan {
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) platform: String,
+    /// Whether it is deployed at all, and why.
+    pub(crate) change: Change,
     /// Names of the secrets that have to be set, each with a value now.
     pub(crate) secrets: Vec<String>,
     /// Names only.
@@ -114,12 +117,15 @@ impl From<&Error> for Finding {
 
 /// What the command line and git add to the specification.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub(crate) struct Request {
     pub(crate) revision: Revision,
     pub(crate) branch: Option<String>,
     pub(crate) allow_dirty: bool,
     /// Deploy what a rollback took away.
     pub(crate) release_hold: bool,
+    /// Deploy a commit that is older than what runs.
+    pub(crate) allow_older: bool,
     /// A dry run can do without an engine, and says so.
     pub(crate) dry_run: bool,
 }
@@ -139,17 +145,17 @@ pub(crate) fn plan(
     findings: Vec<Finding>,
 ) -> Plan {
     let environment = &specification.environment;
-    let mut draft = Draft { findings, warnings: Vec::new(), unchecked: Vec::new() };
-    draft.findings.extend(gates::dirty(environment, &request.revision, request.allow_dirty));
-    if request.revision.dirty && draft.findings.is_empty() {
-        draft.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
-    }
-    match &observed.engine {
-        Ok(_) => {}
-        Err(error) if request.dry_run => {
-            draft.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
-        }
-        Err(error) => draft.findings.push(Finding::from(error)),
+    let mut draft =
+        Draft { environment, findings: Vec::new(), warnings: observed.notes.clone(), unchecked: Vec::new() };
+    // Where nothing is to be done, nothing stands in its way.
+    let is_unchanged = |service: &str| {
+        let mut judged = specification.services.iter().zip(&observed.judgements);
+        judged.any(|(known, judgement)| known.name == service && judgement.change.is_nothing())
+    };
+    let any = specification.services.iter().any(|service| !is_unchanged(&service.name));
+    if any {
+        draft.findings = findings;
+        draft.common(observed, request);
     }
     match &observed.identity {
         Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
@@ -157,13 +163,17 @@ pub(crate) fn plan(
     }
     match (&environment.after, &observed.after) {
         (Some(after), Some(Ok(releases))) => {
-            draft.findings.extend(gates::after(after, releases, &request.revision));
+            let missing = gates::after(after, releases, &request.revision).into_iter();
+            let of_changed = |finding: &Finding| !finding.service.as_deref().is_some_and(is_unchanged);
+            draft.findings.extend(missing.filter(of_changed));
         }
-        (Some(_), Some(Err(error))) => draft.findings.push(Finding::from(error)),
+        (Some(_), Some(Err(error))) if any => draft.findings.push(Finding::from(error)),
         _ => {}
     }
-    let services = specification.services.iter().zip(&observed.services);
-    let services = services.map(|(service, seen)| draft.service(service, seen, observed, request)).collect();
+    let services = specification.services.iter().zip(&observed.services).zip(&observed.judgements);
+    let services = services
+        .map(|((service, seen), judgement)| draft.service(service, (seen, judgement), observed, request))
+        .collect();
     let services = in_order(services, specification);
     Plan {
         environment: environment.name.clone(),
@@ -173,7 +183,7 @@ pub(crate) fn plan(
         region: observed.region.clone(),
         identity: observed.identity.as_ref().ok().map(|identity| identity.arn.clone()),
         engine: observed.engine.as_ref().ok().map(ToString::to_string),
-        approval: environment.approval,
+        approval: environment.approval && any,
         services,
         findings: draft.findings,
         warnings: draft.warnings,
@@ -190,39 +200,51 @@ fn in_order(mut services: Vec<ServicePlan>, specification: &Specification) -> Ve
     services
 }
 
-struct Draft {
+struct Draft<'s> {
+    environment: &'s specification::Environment,
     findings: Vec<Finding>,
     warnings: Vec<String>,
     unchecked: Vec<String>,
 }
 
-impl Draft {
+impl Draft<'_> {
+    /// What is in the way of every service alike.
+    fn common(&mut self, observed: &Observed, request: &Request) {
+        self.findings.extend(gates::dirty(self.environment, &request.revision, request.allow_dirty));
+        if request.revision.dirty && self.findings.is_empty() {
+            self.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
+        }
+        match &observed.engine {
+            Ok(_) => {}
+            Err(error) if request.dry_run => {
+                self.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
+            }
+            Err(error) => self.findings.push(Finding::from(error)),
+        }
+    }
+
     fn service(
         &mut self,
         service: &specification::Service,
-        seen: &ObservedService,
+        (seen, judgement): (&ObservedService, &Judgement),
         observed: &Observed,
         request: &Request,
     ) -> ServicePlan {
-        // Credentials that do not work fail every read alike: that is one finding, not ten.
-        if observed.identity.is_ok() {
-            self.reads(service, seen);
-        }
-        self.findings.extend(gates::service(service, seen));
-        self.warnings.extend(gates::service_warnings(service, seen));
+        let unchanged = judgement.change.is_nothing();
+        let released = request.release_hold || judgement.meant;
         match gates::held(&service.name, seen.recorded(), &request.revision) {
-            Some(Hold::Same(finding)) if !request.release_hold => self.findings.push(finding),
+            Some(Hold::Same(finding)) if !released => self.findings.push(finding),
+            Some(_) if unchanged => self.warnings.extend(gates::stays_held(&service.name, seen)),
+            Some(Hold::Same(_)) => self.warnings.push(gates::released(&service.name, &request.revision)),
             Some(Hold::Other(warning)) => self.warnings.push(warning),
-            _ => {}
+            None => {}
         }
-        if let Ok(engine) = &observed.engine
-            && engine.arch != service.platform.architecture()
-        {
-            self.warnings.push(format!(
-                "{}: the engine is {}/{}, so {} is built by emulation, which is slower",
-                service.name, engine.os, engine.arch, service.platform
-            ));
-        }
+        let tags = if unchanged {
+            Vec::new()
+        } else {
+            self.in_the_way(service, (seen, judgement), observed, request);
+            self.tags(service, seen, &request.revision)
+        };
         let container = gates::container(service, seen);
         let found = seen.service.as_ref().ok();
         let running_digest = container.as_deref().and_then(|container| seen.running_digest(container));
@@ -230,10 +252,11 @@ impl Draft {
             service: service.name.clone(),
             repository: service.repository.clone(),
             platform: service.platform.to_string(),
+            change: judgement.change.clone(),
             secrets: service.secrets.clone(),
             build_args: service.build_args.keys().cloned().collect(),
             build_secrets: service.build_secrets.keys().cloned().collect(),
-            tags: self.tags(service, seen, &request.revision),
+            tags,
             before_deploy: service.before_deploy.as_ref().map(|task| task.command.clone()),
             depends_on: Vec::new(),
             cluster: service.cluster.clone(),
@@ -249,8 +272,41 @@ impl Draft {
         }
     }
 
+    /// All that keeps a service that is to be deployed from it, and what is worth a word.
+    fn in_the_way(
+        &mut self,
+        service: &specification::Service,
+        (seen, judgement): (&ObservedService, &Judgement),
+        observed: &Observed,
+        request: &Request,
+    ) {
+        // Credentials that do not work fail every read alike: that is one finding, not ten.
+        if observed.identity.is_ok() {
+            self.reads(service, seen, judgement);
+        }
+        self.findings.extend(gates::service(service, seen));
+        self.warnings.extend(gates::service_warnings(service, seen));
+        self.findings.extend(gates::older(&service.name, &judgement.order, &request.revision, request.allow_older));
+        match (gates::by_hand(self.environment, &service.name, judgement), &judgement.by_hand) {
+            (Some(finding), _) => self.findings.push(finding),
+            (None, Some(what)) => self.warnings.push(format!("{}: {what}", service.name)),
+            (None, None) => {}
+        }
+        if let Order::Unknown(why) = &judgement.order {
+            self.warnings.push(format!("{}: {why}", service.name));
+        }
+        if let Ok(engine) = &observed.engine
+            && engine.arch != service.platform.architecture()
+        {
+            self.warnings.push(format!(
+                "{}: the engine is {}/{}, so {} is built by emulation, which is slower",
+                service.name, engine.os, engine.arch, service.platform
+            ));
+        }
+    }
+
     /// Refused reads: those that a deploy cannot do without are findings, the others are said.
-    fn reads(&mut self, service: &specification::Service, seen: &ObservedService) {
+    fn reads(&mut self, service: &specification::Service, seen: &ObservedService, judgement: &Judgement) {
         let name = &service.name;
         let mut needed = vec![seen.repository.as_ref().err(), seen.service.as_ref().err()];
         if seen.repository.is_ok() {
@@ -258,8 +314,12 @@ impl Draft {
         }
         needed.push(seen.definition.as_ref().and_then(|read| read.as_ref().err()));
         needed.push(seen.running.as_ref().and_then(|read| read.as_ref().err()));
-        self.findings.extend(needed.into_iter().flatten().map(|error| Finding::of(name, error)));
-        if let Some(Err(error)) = &seen.tags {
+        let mut findings: Vec<Finding> = needed.into_iter().flatten().map(|error| Finding::of(name, error)).collect();
+        // What the base is read from: often one of those above.
+        let base = judgement.error.iter().map(|error| Finding::of(name, error));
+        findings.extend(base.filter(|finding| !findings.contains(finding)).collect::<Vec<_>>());
+        self.findings.extend(findings);
+        if let (Some(Err(error)), None) = (&seen.tags, &judgement.error) {
             self.unchecked.push(format!("{name}: which revision runs now ({})", error.line()));
         }
     }

@@ -68,6 +68,9 @@ pub(crate) struct Outcome {
     pub(crate) digest: Option<String>,
     /// Full commit, `-dirty` appended where the tree was not clean.
     pub(crate) revision: Option<String>,
+    /// Of what is unchanged: the full commit since which it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
     /// ECS deployment id, `ecs-svc/…`.
     pub(crate) deployment: Option<String>,
     /// Where the service answers, when ECS publishes a port of its tasks on a host.
@@ -96,6 +99,7 @@ impl Outcome {
             exit_code,
             digest: None,
             revision: None,
+            since: None,
             deployment: None,
             url: None,
             reason: None,

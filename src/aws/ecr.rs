@@ -1,6 +1,7 @@
 //! ECR: the repository, its login, and which digest a tag has.
 
 mod images;
+mod labels;
 
 use aws_sdk_ecr::error::ProvideErrorMetadata;
 use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
@@ -13,6 +14,7 @@ use crate::exit::Exit;
 use crate::secret::Secret;
 
 pub(crate) use images::{Image, image, images};
+pub(crate) use labels::label;
 
 /// The manifest types that may stand behind a tag: without this list ECR converts or refuses.
 const MANIFEST_TYPES: [&str; 4] = [

@@ -5,6 +5,7 @@
 
 mod calls;
 pub(crate) mod clients;
+mod download;
 pub(crate) mod ecr;
 pub(crate) mod ecs;
 mod error;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
+use crate::changes::{Filter, Judge, dead_patterns};
 use crate::cli::DeployArgs;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
@@ -77,6 +78,7 @@ impl Run<'_> {
             branch: resolved.branch.clone(),
             allow_dirty: self.args.allow_dirty,
             release_hold: self.args.release_hold,
+            allow_older: self.args.allow_older,
             dry_run: self.args.dry_run,
         };
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
@@ -181,7 +183,40 @@ impl Run<'_> {
             })?;
             observed.after = Some(observe_releases(&before, settings).await);
         }
+        self.judge(resolved, clients, &mut observed).await?;
         Ok(observed)
+    }
+
+    /// What changed, and how the commit stands to what runs.
+    async fn judge(&self, resolved: &Resolved, clients: &Clients, observed: &mut Observed) -> Result<()> {
+        let Resolved { specification, revision, repository, .. } = resolved;
+        let uncommitted = match repository {
+            Some(repository) if revision.dirty => repository.uncommitted_files().await?,
+            _ => Vec::new(),
+        };
+        let judge = repository.as_ref().map(|repository| Judge {
+            repository,
+            config: &self.args.target.config.config,
+            manifest: &resolved.manifest,
+            environment: &specification.environment.name,
+            branch: resolved.branch.as_deref(),
+            head: &revision.commit,
+            uncommitted,
+            every_file: false,
+            vars: &self.context.vars,
+            events: self.events,
+        });
+        let filter = Filter {
+            all: self.args.all,
+            named: &self.args.services,
+            base: self.args.base.as_deref(),
+            release_hold: self.args.release_hold,
+        };
+        observed.judgements = filter.judge(judge.as_ref(), clients, specification, &observed.services).await?;
+        if let Some(repository) = repository {
+            observed.notes = dead_patterns(repository, &revision.commit, specification).await?;
+        }
+        Ok(())
     }
 
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {

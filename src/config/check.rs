@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use crate::changes::Pattern;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::interpolate::Template;
 use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Service};
@@ -223,6 +224,8 @@ impl Check<'_> {
                 self.fault(&path, None, "this pattern is empty".to_owned(), None);
             } else if pattern.contains("${") {
                 self.fault(&path, Some("${"), "`${…}` is not read in patterns".to_owned(), None);
+            } else if let Err(wrong) = Pattern::new(pattern) {
+                self.fault(&path, None, format!("`{pattern}` {wrong}"), None);
             }
         }
     }

@@ -58,6 +58,8 @@ impl Filling<'_> {
                 .collect(),
             secrets: settings.secrets.value.to_vec(),
             readable_secrets,
+            paths: settings.paths.map(<[String]>::to_vec),
+            ignore: settings.ignore.to_vec(),
             repository,
             cluster,
             service,

@@ -38,6 +38,14 @@ pub(crate) fn load(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
+/// The file as it was in another commit, for a comparison; `None` where this version of shipit cannot read it.
+pub(crate) fn earlier(bytes: &[u8], root: &Path) -> Option<Manifest> {
+    let text = decode_utf8(bytes, "deploy.yaml").ok()?;
+    let mut manifest = from_text(text).ok()?;
+    root.clone_into(&mut manifest.root);
+    Some(manifest)
+}
+
 fn read(path: &Path, shown: &str) -> Result<Vec<u8>> {
     let cannot = |error: &std::io::Error| {
         let fault = Error::new(Exit::Usage, format!("cannot read {shown}")).because(error);

@@ -26,7 +26,7 @@ pub(crate) mod specification;
 pub(crate) mod suggest;
 mod tree;
 
-pub(crate) use load::load;
+pub(crate) use load::{earlier, load};
 pub(crate) use manifest::Manifest;
 pub(crate) use resolve::{ResolveInput, SecretsMode};
 

@@ -27,6 +27,9 @@ pub(super) struct Settings<'m> {
     pub(super) container: Option<Setting<&'m str>>,
     pub(super) before_deploy: Option<Setting<&'m BeforeDeploy>>,
     pub(super) depends_on: &'m [String],
+    /// These two are the same in every environment.
+    pub(super) paths: Option<&'m [String]>,
+    pub(super) ignore: &'m [String],
 }
 
 impl<'m> Settings<'m> {
@@ -70,6 +73,8 @@ impl<'m> Settings<'m> {
             container: text("container", &service.container, |own| &own.container),
             before_deploy,
             depends_on: &service.depends_on,
+            paths: service.paths.as_deref(),
+            ignore: &service.ignore,
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct Environment {
     pub(crate) restore_latest: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "`service` is the word of deploy.yaml and of ECS")]
 pub(crate) struct Service {
     /// The key under `services`.
@@ -61,6 +61,10 @@ pub(crate) struct Service {
     pub(crate) secrets: Vec<String>,
     /// The subset of `secrets` whose value enters some build argument, and so may be found in the image.
     pub(crate) readable_secrets: Vec<String>,
+    /// Patterns of the files that concern it, from the top of the repository; `None`: its build context.
+    pub(crate) paths: Option<Vec<String>>,
+    /// Patterns of files that never concern it.
+    pub(crate) ignore: Vec<String>,
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) cluster: String,

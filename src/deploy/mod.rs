@@ -62,15 +62,27 @@ impl Deploy<'_> {
     async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore, ends: &Ends) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
+        let revision = Some(self.plan.revision.full());
         let mut outcome = match refusal(self.plan, &service.name) {
-            Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
-            None => ship::Ship::new(self, service, plan, &events).run(builds, ends).await,
+            Some(error) => Outcome { revision, ..Outcome::failed(&service.name, Verdict::Refused, &error) },
+            None if plan.change.is_nothing() => unchanged(plan),
+            None => Outcome { revision, ..ship::Ship::new(self, service, plan, &events).run(builds, ends).await },
         };
-        outcome.revision = Some(self.plan.revision.full());
         outcome.seconds = began.elapsed().as_secs_f64();
         ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
         outcome
+    }
+}
+
+/// Of a service that nothing concerns: what runs goes on running.
+fn unchanged(plan: &ServicePlan) -> Outcome {
+    Outcome {
+        digest: plan.running_digest.clone(),
+        revision: plan.running_revision.clone(),
+        since: plan.change.base.clone(),
+        reason: Some(plan.change.reason.clone()),
+        ..Outcome::ended(&plan.service, Verdict::Unchanged, Exit::Success)
     }
 }
 
@@ -99,6 +111,9 @@ pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
     let outcomes = plan.services.iter().map(|service| {
         let name = &service.service;
         let held_back = order::held_back(depends_on, name, |other| refused(other).is_some());
+        if service.change.is_nothing() && refused(name).is_none() {
+            return unchanged(service);
+        }
         let mut outcome = match (refused(name), held_back.and_then(|other| Some((other, refused(other)?)))) {
             (Some(error), _) => Outcome::failed(name, Verdict::Refused, &error),
             (None, Some((other, error))) => {

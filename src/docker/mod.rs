@@ -25,4 +25,7 @@ pub(crate) use build::BuildRequest;
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;
+pub(crate) use ignore::{
+    Matcher as IgnoreMatcher, ParentMatches, Pattern as IgnorePattern, locate as locate_ignore_file,
+};
 pub(crate) use image::Image;

@@ -3,7 +3,9 @@
 //! The `git` program is asked, not a library: it honours the user's set-up, work trees and partial clones, and takes
 //! milliseconds. It is always started with an argument list, never through a shell.
 
+pub(crate) mod diff;
 pub(crate) mod log;
+pub(crate) mod past;
 mod program;
 
 use std::path::{Path, PathBuf};
@@ -52,7 +54,7 @@ impl Repository {
         Err(unreadable(dir, answer))
     }
 
-    #[cfg(test)]
+    /// The top of the working tree.
     pub(crate) fn top(&self) -> &Path {
         &self.top
     }
@@ -107,6 +109,12 @@ impl Repository {
             .filter_map(|entry| entry.get(3..))
             .map(|path| sanitize(path).into_owned())
             .collect())
+    }
+
+    /// The path from the top of the repository, symbolic links resolved; empty for the top itself. `None` where it is not
+    /// in the repository, or no text.
+    pub(crate) fn relative(&self, path: &Path) -> Option<String> {
+        self.inside(path).map(|inside| if inside == "." { String::new() } else { inside })
     }
 
     /// The path from the top of the repository. What no longer exists may still be a deletion.

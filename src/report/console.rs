@@ -5,6 +5,8 @@ use std::io::IsTerminal as _;
 
 use tokio::task::JoinHandle;
 
+use super::line::Line;
+use super::out::To;
 use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, spawn};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
@@ -43,6 +45,11 @@ impl Console {
 
     pub(crate) fn error(&self, error: &Error) {
         print_error(&self.out, error);
+    }
+
+    /// A word beside the answer.
+    pub(crate) fn note(&self, text: &str) {
+        self.out.line(To::Talk, &Line::new().dim("note: ").plain(text).hanging(6));
     }
 
     pub(crate) fn format(&self) -> Format {

@@ -40,6 +40,8 @@ fn wanted() -> Wanted {
         container: Some("api".to_owned()),
         before_deploy: None,
         depends_on: Vec::new(),
+        paths: None,
+        ignore: Vec::new(),
     }
 }
 
