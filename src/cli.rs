@@ -134,6 +134,10 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) release_hold: bool,
 
+    /// Build without any cache, although the repository has an image of the same inputs
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+
     /// Write down in this file who deployed what, and how it ended (JSON)
     #[arg(long, value_name = "PATH")]
     pub(crate) receipt: Option<PathBuf>,

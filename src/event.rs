@@ -136,6 +136,13 @@ pub(crate) enum Kind {
         image: String,
         seconds: f64,
     },
+    /// The files of the image's layers were looked through for these secrets, by name.
+    ImageSearched {
+        secrets: Vec<String>,
+        layers: usize,
+        bytes: u64,
+        seconds: f64,
+    },
     /// `current` and `total` are bytes; both 0 when the engine does not say.
     PushLayer {
         id: String,

@@ -14,6 +14,7 @@ use crate::changes::Judgement;
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
 use crate::error::Result;
+use crate::reuse;
 use crate::revision::Revision;
 
 /// The world as it was just before the plan.
@@ -45,6 +46,8 @@ pub(crate) struct ObservedService {
     pub(crate) tags: Option<Result<BTreeMap<String, String>>>,
     pub(crate) running: Option<Result<Vec<Task>>>,
     pub(crate) stopped: Option<Result<Vec<Task>>>,
+    /// What the repository has for the inputs of a build; absent where nobody asked.
+    pub(crate) image: Option<reuse::Seen>,
 }
 
 impl ObservedService {
@@ -159,7 +162,7 @@ pub(crate) async fn observe_service(
         Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), Some(stopped)),
         None => (None, None, None, None),
     };
-    ObservedService { repository, latest, commit_tag, service, definition, tags, running, stopped }
+    ObservedService { repository, latest, commit_tag, service, definition, tags, running, stopped, image: None }
 }
 
 async fn release(clients: &Clients, service: &specification::Service) -> Result<Release> {

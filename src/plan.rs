@@ -11,7 +11,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
+use crate::reuse;
 use crate::revision::Revision;
+use crate::source::Source;
 
 /// What would be done, and what is in the way. Holds no secret's value.
 #[derive(Clone, Debug, Serialize)]
@@ -46,6 +48,8 @@ pub(crate) struct ServicePlan {
     pub(crate) platform: String,
     /// Whether it is deployed at all, and why.
     pub(crate) change: Change,
+    /// How its image comes to be.
+    pub(crate) source: Source,
     /// Names of the secrets that have to be set, each with a value now.
     pub(crate) secrets: Vec<String>,
     /// Names only.
@@ -153,9 +157,17 @@ pub(crate) fn plan(
         judged.any(|(known, judgement)| known.name == service && judgement.change.is_nothing())
     };
     let any = specification.services.iter().any(|service| !is_unchanged(&service.name));
+    let services = || specification.services.iter().zip(&observed.services);
+    let sources: Vec<Source> = services().map(|(service, seen)| source(service, seen)).collect();
     if any {
         draft.findings = findings;
-        draft.common(observed, request);
+        draft.dirty(request);
+        if let Err(error) = &observed.engine {
+            let wanted = services().zip(&sources).filter(|((service, _), _)| !is_unchanged(&service.name));
+            let wanted: Vec<(&str, &Source)> =
+                wanted.map(|((service, _), source)| (service.name.as_str(), source)).collect();
+            draft.no_engine(error, &wanted, request.dry_run);
+        }
     }
     match &observed.identity {
         Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
@@ -170,9 +182,11 @@ pub(crate) fn plan(
         (Some(_), Some(Err(error))) if any => draft.findings.push(Finding::from(error)),
         _ => {}
     }
-    let services = specification.services.iter().zip(&observed.services).zip(&observed.judgements);
+    let services = services().zip(&observed.judgements).zip(sources);
     let services = services
-        .map(|((service, seen), judgement)| draft.service(service, (seen, judgement), observed, request))
+        .map(|(((service, seen), judgement), source)| {
+            draft.service(service, (seen, judgement), source, (observed, request))
+        })
         .collect();
     let services = in_order(services, specification);
     Plan {
@@ -207,19 +221,31 @@ struct Draft<'s> {
     unchecked: Vec<String>,
 }
 
+fn source(service: &specification::Service, seen: &ObservedService) -> Source {
+    let uri = seen.repository.as_ref().map_or("", |repository| &repository.uri);
+    reuse::decide(service, uri, seen.image.as_ref())
+}
+
 impl Draft<'_> {
-    /// What is in the way of every service alike.
-    fn common(&mut self, observed: &Observed, request: &Request) {
+    /// In the way of every service alike.
+    fn dirty(&mut self, request: &Request) {
         self.findings.extend(gates::dirty(self.environment, &request.revision, request.allow_dirty));
         if request.revision.dirty && self.findings.is_empty() {
             self.warnings.push("the tree has uncommitted changes: the image will hold more than the commit".to_owned());
         }
-        match &observed.engine {
-            Ok(_) => {}
-            Err(error) if request.dry_run => {
-                self.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
-            }
-            Err(error) => self.findings.push(Finding::from(error)),
+    }
+
+    /// In the way of what has to be built, and of nothing else.
+    fn no_engine(&mut self, error: &Error, services: &[(&str, &Source)], dry_run: bool) {
+        let builds = services.iter().filter(|(_, source)| source.needs_engine()).map(|(name, _)| *name);
+        let builds: Vec<&str> = builds.collect();
+        if builds.is_empty() {
+        } else if dry_run {
+            self.unchecked.push(format!("the build: no Docker Engine ({})", error.message()));
+        } else if builds.len() == services.len() {
+            self.findings.push(Finding::from(error));
+        } else {
+            self.findings.extend(builds.into_iter().map(|name| Finding::of(name, error)));
         }
     }
 
@@ -227,8 +253,8 @@ impl Draft<'_> {
         &mut self,
         service: &specification::Service,
         (seen, judgement): (&ObservedService, &Judgement),
-        observed: &Observed,
-        request: &Request,
+        source: Source,
+        (observed, request): (&Observed, &Request),
     ) -> ServicePlan {
         let unchanged = judgement.change.is_nothing();
         let released = request.release_hold || judgement.meant;
@@ -242,7 +268,7 @@ impl Draft<'_> {
         let tags = if unchanged {
             Vec::new()
         } else {
-            self.in_the_way(service, (seen, judgement), observed, request);
+            self.in_the_way(service, (seen, judgement), &source, (observed, request));
             self.tags(service, seen, &request.revision)
         };
         let container = gates::container(service, seen);
@@ -253,6 +279,7 @@ impl Draft<'_> {
             repository: service.repository.clone(),
             platform: service.platform.to_string(),
             change: judgement.change.clone(),
+            source,
             secrets: service.secrets.clone(),
             build_args: service.build_args.keys().cloned().collect(),
             build_secrets: service.build_secrets.keys().cloned().collect(),
@@ -277,8 +304,8 @@ impl Draft<'_> {
         &mut self,
         service: &specification::Service,
         (seen, judgement): (&ObservedService, &Judgement),
-        observed: &Observed,
-        request: &Request,
+        source: &Source,
+        (observed, request): (&Observed, &Request),
     ) {
         // Credentials that do not work fail every read alike: that is one finding, not ten.
         if observed.identity.is_ok() {
@@ -296,6 +323,7 @@ impl Draft<'_> {
             self.warnings.push(format!("{}: {why}", service.name));
         }
         if let Ok(engine) = &observed.engine
+            && source.needs_engine()
             && engine.arch != service.platform.architecture()
         {
             self.warnings.push(format!(

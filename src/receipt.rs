@@ -52,6 +52,19 @@ pub(crate) struct Receipt {
     /// What ran before, by service.
     #[serde(skip)]
     pub(crate) before: Vec<Before>,
+    /// How each image came to be, by service.
+    #[serde(skip)]
+    pub(crate) images: Vec<ImageNote>,
+}
+
+/// How the image of a service came to be.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageNote {
+    pub(crate) service: String,
+    /// `built` or `reused`.
+    pub(crate) how: &'static str,
+    /// `v1:…`
+    pub(crate) content_key: Option<String>,
 }
 
 /// The run of the CI, as it names itself.
@@ -71,6 +84,9 @@ struct ServiceReceipt {
     digest: Option<String>,
     previous_revision: Option<String>,
     previous_digest: Option<String>,
+    /// `built` or `reused`; a rollback makes no image.
+    image: Option<&'static str>,
+    content_key: Option<String>,
     deployment: Option<String>,
     reason: Option<String>,
     seconds: f64,
@@ -118,6 +134,7 @@ impl Receipt {
             calls: BTreeMap::new(),
             counted: Calls::default(),
             before: Vec::new(),
+            images: Vec::new(),
         }
     }
 
@@ -143,6 +160,7 @@ impl Receipt {
 
     fn service(&self, outcome: &Outcome, entered: &[Entered]) -> ServiceReceipt {
         let before = self.before.iter().find(|before| before.service == outcome.service);
+        let image = self.images.iter().find(|image| image.service == outcome.service);
         ServiceReceipt {
             service: outcome.service.clone(),
             verdict: outcome.verdict,
@@ -151,6 +169,8 @@ impl Receipt {
             digest: outcome.digest.clone(),
             previous_revision: before.and_then(|before| before.revision.clone()),
             previous_digest: before.and_then(|before| before.digest.clone()),
+            image: image.map(|image| image.how),
+            content_key: image.and_then(|image| image.content_key.clone()),
             deployment: outcome.deployment.clone(),
             reason: outcome.reason.clone(),
             seconds: outcome.seconds,

@@ -12,6 +12,9 @@ mod support;
 /// From a branch to its environment, and past the gates.
 mod branches;
 
+/// What was built before is not built again.
+mod content_key;
+
 /// Every ending that a rollout can have.
 mod endings;
 
@@ -45,6 +48,9 @@ mod status;
 /// Secret values, looked for in everything that a deploy says and leaves behind.
 mod secrets;
 mod services;
+
+/// Secrets in the image itself.
+mod leaks;
 
 /// Another registry than the stand-in's own.
 mod registry;

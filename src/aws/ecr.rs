@@ -1,7 +1,7 @@
 //! ECR: the repository, its login, and which digest a tag has.
 
+mod config;
 mod images;
-mod labels;
 
 use aws_sdk_ecr::error::ProvideErrorMetadata;
 use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::secret::Secret;
 
+pub(crate) use config::{config, tagged};
 pub(crate) use images::{Image, image, images};
-pub(crate) use labels::label;
 
 /// The manifest types that may stand behind a tag: without this list ECR converts or refuses.
 const MANIFEST_TYPES: [&str; 4] = [
@@ -59,6 +59,12 @@ pub(crate) struct Login {
     pub(crate) password: Secret,
 }
 
+impl From<Login> for crate::docker::RegistryAuth {
+    fn from(login: Login) -> Self {
+        Self { host: login.host, username: login.username, password: login.password }
+    }
+}
+
 /// A manifest as the registry has it, byte for byte.
 #[derive(Clone, Debug)]
 pub(crate) struct Manifest {
@@ -77,6 +83,13 @@ impl Manifest {
             fits.then(|| entry.get("digest")?.as_str().map(str::to_owned)).flatten()
         })
     }
+}
+
+/// Whether the registry mounts a layer that another of its repositories has (the account setting `BLOB_MOUNTING`, which
+/// is off by default). Where that cannot be read, it counts as off.
+pub(crate) async fn mounts_blobs(clients: &Clients) -> bool {
+    let answer = clients.ecr.get_account_setting().name("BLOB_MOUNTING").send().await;
+    answer.is_ok_and(|setting| setting.value().is_some_and(|value| value.eq_ignore_ascii_case("enabled")))
 }
 
 /// # Errors
@@ -134,18 +147,18 @@ pub(crate) async fn digest_of(clients: &Clients, repository: &str, tag: &str) ->
 
 /// The manifest with that digest; `None` when the registry does not have it (any more).
 pub(crate) async fn manifest(clients: &Clients, repository: &str, digest: &str) -> Result<Option<Manifest>> {
-    let mut call = clients
-        .ecr
-        .batch_get_image()
-        .repository_name(repository)
-        .image_ids(ImageIdentifier::builder().image_digest(digest).build());
+    fetch(clients, repository, ImageIdentifier::builder().image_digest(digest).build()).await
+}
+
+async fn fetch(clients: &Clients, repository: &str, id: ImageIdentifier) -> Result<Option<Manifest>> {
+    let mut call = clients.ecr.batch_get_image().repository_name(repository).image_ids(id);
     for media_type in MANIFEST_TYPES {
         call = call.accepted_media_types(media_type);
     }
     let answer = call.send().await.map_err(|error| aws("ecr:BatchGetImage", &error))?;
     Ok(answer.images().first().and_then(|image| {
         Some(Manifest {
-            digest: digest.to_owned(),
+            digest: image.image_id()?.image_digest()?.to_owned(),
             body: image.image_manifest()?.to_owned(),
             media_type: image.image_manifest_media_type().map(str::to_owned),
         })

@@ -16,6 +16,8 @@ use crate::revision::short;
 pub(crate) struct Filter<'a> {
     /// `--all`
     pub(crate) all: bool,
+    /// `--rebuild`
+    pub(crate) rebuild: bool,
     /// Services named on the command line: they are meant, whatever changed.
     pub(crate) named: &'a [String],
     /// `--base`
@@ -77,7 +79,9 @@ impl Filter<'_> {
                 change,
                 order: Order::Onward,
                 error,
-                meant: given.is_some() || self.named.contains(&service.name) || meant.is_some() && !self.all,
+                meant: given.is_some()
+                    || self.named.contains(&service.name)
+                    || (meant.is_some() && !self.all && !self.rebuild),
                 by_hand: None,
             });
         }
@@ -101,6 +105,9 @@ impl Filter<'_> {
         }
         if self.all {
             return Some("--all deploys every service");
+        }
+        if self.rebuild && self.base.is_none() {
+            return Some("--rebuild builds every service");
         }
         (self.release_hold && held()).then_some("its hold is released")
     }

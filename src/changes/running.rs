@@ -34,7 +34,7 @@ pub(crate) async fn running(clients: &Clients, service: &Service, seen: &Observe
         Found::Base(base) => Running { base: Ok(base), revision: recorded, not_ours: None },
         Found::Label { digest } => {
             let architecture = service.platform.architecture();
-            let label = ecr::label(clients, &service.repository, &digest, architecture, LABEL).await;
+            let label = label(clients, &service.repository, &digest, architecture).await;
             let other = seen.tag(Tag::Digest).is_some_and(|recorded| recorded != digest);
             Running {
                 base: label.as_ref().map(|label| by_label(label.as_deref())).map_err(Clone::clone),
@@ -43,6 +43,13 @@ pub(crate) async fn running(clients: &Clients, service: &Service, seen: &Observe
             }
         }
     }
+}
+
+/// The label of the image with this digest; `None` where it has none, or the repository does not have it any more.
+async fn label(clients: &Clients, repository: &str, digest: &str, architecture: &str) -> Result<Option<String>> {
+    let Some(manifest) = ecr::manifest(clients, repository, digest).await? else { return Ok(None) };
+    let config = ecr::config(clients, repository, &manifest, architecture).await?;
+    Ok(config.image.labels.get(LABEL).cloned())
 }
 
 /// The first read, of those that tell what runs, that was refused.

@@ -23,7 +23,8 @@ pub(super) fn compare(before: &Service, now: &Service) -> Settings {
         ("container", before.container != now.container),
         ("before_deploy", before.before_deploy != now.before_deploy),
     ]);
-    // The patterns are both asked; `secrets` alone is a list of what has to be set, and an order is no change.
+    // The patterns are both asked; `secrets` alone is a list of what has to be set; the order, the cache and
+    // the age of an image are no change of it.
     let same_but_for_the_image = Service {
         cluster: now.cluster.clone(),
         service: now.service.clone(),
@@ -33,6 +34,8 @@ pub(super) fn compare(before: &Service, now: &Service) -> Settings {
         ignore: now.ignore.clone(),
         secrets: now.secrets.clone(),
         depends_on: now.depends_on.clone(),
+        cache: now.cache.clone(),
+        rebuild_after: now.rebuild_after,
         ..before.clone()
     };
     if same_but_for_the_image == *now {
@@ -45,6 +48,7 @@ pub(super) fn compare(before: &Service, now: &Service) -> Settings {
         ("platform", before.platform != now.platform),
         ("build_args", before.build_args != now.build_args),
         ("build_secrets", before.build_secrets != now.build_secrets),
+        ("rebuild_token", before.rebuild_token != now.rebuild_token),
         ("repository", before.repository != now.repository),
     ]))
 }

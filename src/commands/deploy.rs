@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
@@ -9,6 +10,7 @@ use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
 use crate::changes::{Filter, Judge, dead_patterns};
 use crate::cli::DeployArgs;
+use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
 use crate::docker::Engine;
@@ -16,11 +18,16 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
+use crate::leak;
 use crate::observe::{Observed, observe, observe_releases};
 use crate::plan::{Plan, Request, plan};
-use crate::receipt::Before;
+use crate::receipt::{Before, ImageNote};
 use crate::resolve::{Resolved, Wanted, resolve};
+use crate::reuse;
 use crate::verdict::{Outcome, Verdict};
+
+/// Reading files is bound by the disk and by memory; two readers keep both busy.
+const CONTEXTS_AT_ONCE: usize = 3;
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
     reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
@@ -72,7 +79,13 @@ impl Run<'_> {
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
-        let observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
+        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
+        let look = self.look_for_images(specification, &clients, engine.as_ref().ok(), &mut observed);
+        self.unless_cancelled(async {
+            look.await;
+            Ok(())
+        })
+        .await?;
         let request = Request {
             revision: resolved.revision.clone(),
             branch: resolved.branch.clone(),
@@ -84,12 +97,8 @@ impl Run<'_> {
         let plan = plan(specification, &observed, &request, resolved.findings.clone());
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
-        let engine = match engine {
-            Ok(engine) if !self.args.dry_run => engine,
-            _ => return Ok(deploy::planned(&plan)),
-        };
         let planned = deploy::planned(&plan);
-        if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+        if self.args.dry_run || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
             return Ok(planned);
         }
         let options = Options {
@@ -105,14 +114,16 @@ impl Run<'_> {
         };
         self.noted.borrow_mut().receipt.approved_by.clone_from(&options.approved_by);
         let (events, cancel) = (self.events, self.cancel);
+        let leaks = leak::Gate::default();
         let deploy = Deploy {
             clients: &clients,
-            engine: &engine,
+            engine: engine.as_ref().ok(),
             specification,
             plan: &plan,
             options: &options,
             events,
             cancel,
+            leaks: &leaks,
         };
         Ok(deploy.run().await)
     }
@@ -157,6 +168,15 @@ impl Run<'_> {
                 service: service.service.clone(),
                 revision: service.running_revision.clone(),
                 digest: service.running_digest.clone(),
+            })
+            .collect();
+        receipt.images = plan
+            .services
+            .iter()
+            .map(|service| ImageNote {
+                service: service.service.clone(),
+                how: service.source.word(),
+                content_key: service.source.content_key().map(ToString::to_string),
             })
             .collect();
     }
@@ -208,6 +228,7 @@ impl Run<'_> {
         });
         let filter = Filter {
             all: self.args.all,
+            rebuild: self.args.rebuild,
             named: &self.args.services,
             base: self.args.base.as_deref(),
             release_hold: self.args.release_hold,
@@ -217,6 +238,33 @@ impl Run<'_> {
             observed.notes = dead_patterns(repository, &revision.commit, specification).await?;
         }
         Ok(())
+    }
+
+    /// For each service: is there an image of the same inputs already? The contexts are read a few at a time.
+    async fn look_for_images(
+        &self,
+        specification: &Specification,
+        clients: &Clients,
+        engine: Option<&Engine>,
+        observed: &mut Observed,
+    ) {
+        let rebuild = self.args.rebuild;
+        let services = specification.services.iter().zip(&observed.services).zip(&observed.judgements);
+        let looks = services.map(|((service, seen), judgement)| async move {
+            // What is not deployed needs no image.
+            if judgement.change.is_nothing() {
+                return None;
+            }
+            // Without its repository there is nothing to look into, and a finding says so.
+            let repository = seen.repository.as_ref().ok()?;
+            let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
+            let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };
+            Some(reuse::observe(service, look).await)
+        });
+        let images: Vec<_> = stream::iter(looks).buffered(CONTEXTS_AT_ONCE).collect().await;
+        for (seen, image) in observed.services.iter_mut().zip(images) {
+            seen.image = image;
+        }
     }
 
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::changes::Pattern;
+use crate::config::cache::Cache;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::interpolate::Template;
 use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Service};
@@ -235,6 +236,22 @@ impl Check<'_> {
         self.secrets(settings);
         if let Some(setting) = &settings.before_deploy {
             self.before_deploy(setting);
+        }
+        if let Some(setting) = &settings.rebuild_after {
+            self.grammar(&setting.path, setting.value, |text| grammar::duration(text).map(|_| ()));
+        }
+        if let Some(Setting { value: Cache::Repository(name), path }) = &settings.cache {
+            let setting = Setting { value: name.as_str(), path: join(path, "repository") };
+            self.template(&setting, settings, false);
+            let known = |name: &str| match name {
+                "env" => Some(Cow::from(environment)),
+                "service" => Some(Cow::from(service)),
+                _ => None,
+            };
+            let filled = Template::parse(name).ok().and_then(|template| template.fill(known).ok());
+            if let Some(Err(wrong)) = filled.as_deref().map(grammar::repository) {
+                self.fault(&setting.path, None, format!("`{}` {wrong}", filled.unwrap_or_default()), None);
+            }
         }
         for setting in settings.plain() {
             if setting.value.trim().is_empty() {

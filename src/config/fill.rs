@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::config::cache::Cache;
 use crate::config::grammar;
 use crate::config::interpolate::Template;
 use crate::config::manifest;
@@ -60,11 +61,20 @@ impl Filling<'_> {
             readable_secrets,
             paths: settings.paths.map(<[String]>::to_vec),
             ignore: settings.ignore.to_vec(),
+            commit_args: settings
+                .build_args
+                .iter()
+                .filter(|(_, setting)| template(setting).is_ok_and(|text| text.names().any(|name| name == "commit")))
+                .map(|(name, _)| (*name).to_owned())
+                .collect(),
             repository,
             cluster,
             service,
             container,
             before_deploy: settings.before_deploy.as_ref().map(before_deploy).transpose()?,
+            cache: self.cache(settings.cache.as_ref())?,
+            rebuild_after: settings.rebuild_after.as_ref().map(duration).transpose()?,
+            rebuild_token: settings.rebuild_token.as_ref().map(|setting| setting.value.to_owned()),
             depends_on: settings.depends_on.to_vec(),
         })
     }
@@ -119,6 +129,17 @@ impl Filling<'_> {
         }
     }
 
+    fn cache(&self, setting: Option<&Setting<&Cache>>) -> Result<Cache> {
+        match setting {
+            Some(Setting { value: Cache::Repository(name), path }) => {
+                let path = [path.as_slice(), &["repository".into()]].concat();
+                self.named(&Setting { value: name.as_str(), path }, grammar::repository).map(Cache::Repository)
+            }
+            Some(setting) => Ok(setting.value.clone()),
+            None => Ok(Cache::default()),
+        }
+    }
+
     /// A key may have a dot, an ECS name may not.
     fn default_name(&self, key: &str, what: &str) -> Result<String> {
         grammar::ecs_name(key).map(|()| key.to_owned()).map_err(|wrong| {
@@ -135,6 +156,10 @@ fn before_deploy(setting: &Setting<&manifest::BeforeDeploy>) -> Result<BeforeDep
         Error::new(Exit::Usage, format!("deploy.yaml, {path}.timeout: `{written}` {wrong}"))
     })?;
     Ok(BeforeDeploy { command: setting.value.command.clone(), container: setting.value.container.clone(), timeout })
+}
+
+fn duration(setting: &Setting<&str>) -> Result<std::time::Duration> {
+    grammar::duration(setting.value).map_err(|wrong| wrong_value(setting, &format!("`{}` {wrong}", setting.value)))
 }
 
 fn template<'s>(setting: &Setting<&'s str>) -> Result<Template<'s>> {

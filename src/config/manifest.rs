@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::cache::Cache;
 use crate::config::specification::Platform;
 
 /// Which branch goes to which environment, and how each service is built and rolled out.
@@ -127,6 +128,15 @@ pub(crate) struct Service {
     pub(crate) container: Option<String>,
     /// A task that runs on the new image before the rollout, a database migration for instance.
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// Where a build on a machine that never built this service takes its layers from: `inline` (the repository's own
+    /// images; the default), `off`, or `{ repository: NAME }`, an ECR repository of the same account and region that each
+    /// build is pushed to as well.
+    pub(crate) cache: Option<Cache>,
+    /// An image that is older is not used again for the same inputs, but built without any cache: `7d`, `12h`. Default:
+    /// never.
+    pub(crate) rebuild_after: Option<String>,
+    /// Any text. When it changes, nothing that was built before is used again. No secret belongs here.
+    pub(crate) rebuild_token: Option<String>,
     /// Services that have to be deployed before this one is rolled out, where they are part of the same run. They are
     /// built side by side all the same.
     #[serde(default)]
@@ -180,4 +190,10 @@ pub(crate) struct Override {
     pub(crate) container: Option<String>,
     /// Replaces the service's, whole.
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// Where a build takes its layers from: `inline`, `off` or `{ repository: NAME }`.
+    pub(crate) cache: Option<Cache>,
+    /// The age from which an image is not used again.
+    pub(crate) rebuild_after: Option<String>,
+    /// Any text; another one than before means a build.
+    pub(crate) rebuild_token: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! The way of a file: bytes → `parse` (a tree that knows where everything stands) → `decode` (the types) → `check` (what
 //! the types cannot say) → `resolve` (one environment, every `${…}` filled in). YAML is known to `parse` alone.
 
+pub(crate) mod cache;
 mod check;
 mod decode;
 mod dependencies;

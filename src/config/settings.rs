@@ -1,6 +1,7 @@
 //! A service as one environment sees it: what is written for the environment wins, and every value still knows where in
 //! the file it was written. No defaults yet.
 
+use crate::config::cache::Cache;
 use crate::config::manifest::{BeforeDeploy, Manifest, Override, Service};
 use crate::config::specification::Platform;
 use crate::config::tree::{Path, Step, steps};
@@ -26,6 +27,9 @@ pub(super) struct Settings<'m> {
     pub(super) service: Option<Setting<&'m str>>,
     pub(super) container: Option<Setting<&'m str>>,
     pub(super) before_deploy: Option<Setting<&'m BeforeDeploy>>,
+    pub(super) cache: Option<Setting<&'m Cache>>,
+    pub(super) rebuild_after: Option<Setting<&'m str>>,
+    pub(super) rebuild_token: Option<Setting<&'m str>>,
     pub(super) depends_on: &'m [String],
     /// These two are the same in every environment.
     pub(super) paths: Option<&'m [String]>,
@@ -55,6 +59,10 @@ impl<'m> Settings<'m> {
         let before_deploy = own_before
             .or_else(|| service.before_deploy.as_ref().map(|value| (value, base().to_vec())))
             .map(|(value, at)| Setting { value, path: join(&at, "before_deploy") });
+        let own_cache = own.and_then(|own| own.cache.as_ref()).map(|value| (value, there().to_vec()));
+        let cache = own_cache
+            .or_else(|| service.cache.as_ref().map(|value| (value, base().to_vec())))
+            .map(|(value, at)| Setting { value, path: join(&at, "cache") });
         Self {
             context: text("context", &service.context, |own| &own.context),
             dockerfile: text("dockerfile", &service.dockerfile, |own| &own.dockerfile),
@@ -72,6 +80,9 @@ impl<'m> Settings<'m> {
             service: text("service", &service.service, |own| &own.service),
             container: text("container", &service.container, |own| &own.container),
             before_deploy,
+            cache,
+            rebuild_after: text("rebuild_after", &service.rebuild_after, |own| &own.rebuild_after),
+            rebuild_token: text("rebuild_token", &service.rebuild_token, |own| &own.rebuild_token),
             depends_on: &service.depends_on,
             paths: service.paths.as_deref(),
             ignore: &service.ignore,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::cache::Cache;
 use crate::secret::Secret;
 
 /// Everything a run has to know, for one environment.
@@ -65,6 +66,8 @@ pub(crate) struct Service {
     pub(crate) paths: Option<Vec<String>>,
     /// Patterns of files that never concern it.
     pub(crate) ignore: Vec<String>,
+    /// The build arguments that hold `${commit}`, and so are others for every commit.
+    pub(crate) commit_args: Vec<String>,
     /// ECR repository name.
     pub(crate) repository: String,
     pub(crate) cluster: String,
@@ -73,6 +76,11 @@ pub(crate) struct Service {
     /// Container name; `None`: the container whose image is this repository.
     pub(crate) container: Option<String>,
     pub(crate) before_deploy: Option<BeforeDeploy>,
+    /// A repository's name is complete.
+    pub(crate) cache: Cache,
+    /// The age from which an image is not used again for the same inputs.
+    pub(crate) rebuild_after: Option<Duration>,
+    pub(crate) rebuild_token: Option<String>,
     /// Services that are rolled out before this one, by their keys; they need not be part of the run.
     pub(crate) depends_on: Vec<String>,
 }

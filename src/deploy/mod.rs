@@ -3,9 +3,11 @@
 //! Nothing is decided here that `plan`, `gates` or `rollout` can decide, and nothing is printed.
 
 mod before;
+mod cache;
 mod courier;
-mod leak;
+mod known;
 mod order;
+mod shared_layers;
 mod ship;
 
 use std::time::{Duration, Instant};
@@ -15,12 +17,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
+use self::shared_layers::SharedLayers;
 use crate::aws::Clients;
 use crate::config::specification::{Service, Specification};
 use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
+use crate::leak;
 use crate::plan::{Plan, ServicePlan};
 use crate::verdict::{Outcome, Verdict};
 
@@ -42,34 +46,47 @@ pub(crate) struct Options {
 /// What every service's way needs.
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
-    pub(crate) engine: &'a Engine,
+    /// Absent where nothing has to be built.
+    pub(crate) engine: Option<&'a Engine>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,
     pub(crate) events: &'a Events,
     pub(crate) cancel: &'a CancellationToken,
+    pub(crate) leaks: &'a leak::Gate,
+}
+
+/// What the services of one run have to do with each other.
+struct Together {
+    /// Builds at a time.
+    builds: Semaphore,
+    ends: Ends,
+    layers: SharedLayers,
 }
 
 impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        let builds = Semaphore::new(self.options.jobs.max(1));
-        let ends = Ends::of(self.plan.services.iter().map(|service| service.service.as_str()));
+        let together = Together {
+            builds: Semaphore::new(self.options.jobs.max(1)),
+            ends: Ends::of(self.plan.services.iter().map(|service| service.service.as_str())),
+            layers: SharedLayers::default(),
+        };
         let services = self.specification.services.iter().zip(&self.plan.services);
-        join_all(services.map(|(service, plan)| self.one(service, plan, &builds, &ends))).await
+        join_all(services.map(|(service, plan)| self.one(service, plan, &together))).await
     }
 
-    async fn one(&self, service: &Service, plan: &ServicePlan, builds: &Semaphore, ends: &Ends) -> Outcome {
+    async fn one(&self, service: &Service, plan: &ServicePlan, together: &Together) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
         let revision = Some(self.plan.revision.full());
         let mut outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome { revision, ..Outcome::failed(&service.name, Verdict::Refused, &error) },
             None if plan.change.is_nothing() => unchanged(plan),
-            None => Outcome { revision, ..ship::Ship::new(self, service, plan, &events).run(builds, ends).await },
+            None => Outcome { revision, ..ship::Ship::new(self, service, plan, &events).run(together).await },
         };
         outcome.seconds = began.elapsed().as_secs_f64();
-        ends.tell(&outcome);
+        together.ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
         outcome
     }

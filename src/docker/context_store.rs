@@ -55,7 +55,7 @@ pub(super) fn address(vars: &Vars, name: &str, origin: &str) -> Result<Address> 
     parse(&endpoint.host, tls).map_err(|why| fail(format!("its address is `{}`: {why}", endpoint.host)))
 }
 
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out

@@ -77,6 +77,8 @@ async fn build(engine: &Engine) -> Result<(), Error> {
         labels: &labels,
         tags: &[],
         no_cache: false,
+        inline_cache: false,
+        cache_from: &[],
         registry_auth: &[],
     };
     engine.build(&request, &Events::channel().0, &CancellationToken::new()).await.map(|_| ())

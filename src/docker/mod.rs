@@ -7,6 +7,7 @@ mod connector;
 mod context;
 mod context_store;
 mod credentials;
+mod distribution;
 mod endpoint;
 mod engine;
 #[cfg(test)]
@@ -16,12 +17,15 @@ mod engine_tests;
 mod http;
 mod ignore;
 mod image;
+mod image_config;
 mod push;
 mod reference;
 mod session;
 mod tls;
 
-pub(crate) use build::BuildRequest;
+pub(crate) use build::{BuildRequest, Built};
+pub(crate) use context::{ContextFilter, Entry, EntryKind, WalkError, walk_context};
+pub(crate) use context_store::hexadecimal;
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;
@@ -29,3 +33,4 @@ pub(crate) use ignore::{
     Matcher as IgnoreMatcher, ParentMatches, Pattern as IgnorePattern, locate as locate_ignore_file,
 };
 pub(crate) use image::Image;
+pub(crate) use image_config::ImageConfig;

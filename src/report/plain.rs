@@ -57,7 +57,7 @@ impl Plain {
             }
             Kind::Planned { plan } if self.plan_is_answer => plan::print(&self.out, plan),
             Kind::Planned { plan } => {
-                for line in plan::in_short(plan) {
+                for line in plan::in_short(plan, self.verbose) {
                     self.say(event, "", line);
                 }
             }
@@ -87,7 +87,7 @@ impl Plain {
                 summary::print(&self.out, &self.run, event.at, *exit_code, environment.as_deref(), services);
             }
             // The push is summed up when it ends.
-            Kind::TagPushed { .. } if self.verbose == 0 => {}
+            Kind::TagPushed { .. } | Kind::ImageSearched { .. } if self.verbose == 0 => {}
             kind => {
                 for line in story::told(kind) {
                     self.say(event, &service, line);

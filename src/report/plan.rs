@@ -1,10 +1,14 @@
 //! How a plan is printed: what would be done, by service, and then whatever stands in the way.
 
+use std::time::Duration;
+
 use super::line::{Line, Tone};
 use super::out::{Out, To};
 use super::words;
 use crate::changes::{Change, Work};
 use crate::plan::{Finding, Plan, ServicePlan};
+use crate::reuse::in_words;
+use crate::source::{Reuse, Source};
 
 /// Columns that the names of facts take.
 const LABEL: usize = 14;
@@ -17,8 +21,13 @@ pub(crate) fn print(out: &Out, plan: &Plan) {
 }
 
 /// The plan in a line or two a service, for a deploy that is about to act.
-pub(super) fn in_short(plan: &Plan) -> Vec<Line> {
-    let mut lines: Vec<Line> = plan.services.iter().map(service_in_short).collect();
+pub(super) fn in_short(plan: &Plan, verbose: u8) -> Vec<Line> {
+    let mut lines: Vec<Line> = plan
+        .services
+        .iter()
+        .flat_map(|service| [Some(service_in_short(service)), image_in_short(service, verbose)])
+        .flatten()
+        .collect();
     let warning =
         |text: &String| Line::new().toned(Tone::Warning, "warning").plain(": ").plain(text.clone()).hanging(4);
     lines.extend(plan.warnings.iter().map(warning));
@@ -41,6 +50,17 @@ fn service_in_short(service: &ServicePlan) -> Line {
     }
     line.plain(format!(": service {} in cluster {}; {running}; {reason}", service.ecs_service, service.cluster))
         .hanging(4)
+}
+
+/// Where the image comes from, if that is worth a line: it is reused, or there is something to compare it with, or more
+/// is to be said.
+fn image_in_short(service: &ServicePlan, verbose: u8) -> Option<Line> {
+    let told = match &service.source {
+        Source::Build(build) => verbose > 0 || !build.differs.is_empty() || build.without_cache,
+        Source::Reuse(_) => true,
+    };
+    let image = image(&service.source).filter(|_| told)?;
+    Some(Line::new().strong(service.service.clone()).plain(": image ").plain(image).hanging(4))
 }
 
 fn lines(plan: &Plan) -> Vec<Line> {
@@ -85,6 +105,7 @@ fn service_lines(service: &ServicePlan) -> Vec<Line> {
         ("service", Some(format!("{} in cluster {}{tasks}", service.ecs_service, service.cluster))),
         ("changed", Some(changed(service))),
         ("platform", Some(service.platform.clone())),
+        ("image", image(&service.source)),
         ("tags", names(&service.tags)),
         ("secrets", names(&service.secrets)),
         ("build args", names(&service.build_args)),
@@ -111,6 +132,33 @@ fn changed(service: &ServicePlan) -> String {
     }
 }
 
+/// How the image comes to be; `None` where that was not looked at.
+fn image(source: &Source) -> Option<String> {
+    match source {
+        Source::Build(build) => {
+            let why = build.why.as_deref()?;
+            Some(match build.differs.as_slice() {
+                [] => format!("built: {why}"),
+                differs => format!("built: {why}; other than in latest: {}", differs.join(", ")),
+            })
+        }
+        Source::Reuse(reuse) => Some(reused(reuse)),
+    }
+}
+
+/// `reused from ck1-… (built from 1a2b3c4d5e6f, 3 days ago)`
+fn reused(reuse: &Reuse) -> String {
+    let from = reuse.revision.as_deref().map(|revision| format!("built from {}", words::short_revision(revision)));
+    let ago = reuse.age_seconds.map(|seconds| format!("{} ago", in_words(Duration::from_secs(seconds))));
+    let told: Vec<String> = [from, ago].into_iter().flatten().collect();
+    let short: String = reuse.tag.chars().take(16).collect();
+    if told.is_empty() {
+        format!("reused from {short}…")
+    } else {
+        format!("reused from {short}… ({})", told.join(", "))
+    }
+}
+
 /// What will be done, in order.
 fn actions(service: &ServicePlan) -> Vec<String> {
     let tasks = match service.desired {
@@ -121,17 +169,25 @@ fn actions(service: &ServicePlan) -> Vec<String> {
         ),
         None => "prove what runs".to_owned(),
     };
-    let mut steps = vec![format!("build the image for {}", service.platform)];
+    let (mut steps, put) = match &service.source {
+        Source::Build(build) => {
+            let without = if build.without_cache { ", without any cache" } else { "" };
+            (vec![format!("build the image for {}{without}", service.platform)], "push")
+        }
+        Source::Reuse(_) => {
+            (vec!["take the image of the same inputs: nothing is built".to_owned()], "put the tag on it:")
+        }
+    };
     match service.depends_on.as_slice() {
-        [] => steps.push(format!("push {}", service.tags.join(", then "))),
+        [] => steps.push(format!("{put} {}", service.tags.join(", then "))),
         others => {
-            steps.extend(service.tags.iter().filter(|tag| *tag != "latest").map(|tag| format!("push {tag}")));
+            steps.extend(service.tags.iter().filter(|tag| *tag != "latest").map(|tag| format!("{put} {tag}")));
             steps.push(format!(
                 "wait until {} {} deployed",
                 words::list(others),
                 if others.len() == 1 { "is" } else { "are" }
             ));
-            steps.push("push latest".to_owned());
+            steps.push(format!("{put} latest"));
         }
     }
     if let Some(command) = &service.before_deploy {
@@ -181,6 +237,7 @@ mod tests {
     use crate::exit::Exit;
     use crate::report::SharedRedactor;
     use crate::revision::Revision;
+    use crate::source::Build;
 
     fn plan() -> Plan {
         Plan {
@@ -202,6 +259,7 @@ mod tests {
                 repository: "api-dev".to_owned(),
                 platform: "linux/amd64".to_owned(),
                 change: Change::build("app changed since 000000000000"),
+                source: Source::Build(Build::default()),
                 secrets: Vec::new(),
                 build_args: vec!["LOG_LEVEL".to_owned()],
                 build_secrets: Vec::new(),

@@ -65,6 +65,12 @@ pub(super) fn told(kind: &Kind) -> Vec<Line> {
         Kind::TagPushed { reference, digest } => {
             vec![Line::new().plain(format!("{} is {}", words::tag_of(reference), words::short_digest(digest)))]
         }
+        Kind::ImageSearched { secrets, layers, bytes, seconds } => {
+            let (secrets, layers) =
+                (words::count(secrets.len() as u64, "secret"), words::count(*layers as u64, "layer"));
+            let (bytes, took) = (words::bytes(*bytes), words::seconds(*seconds));
+            vec![Line::new().plain(format!("looked for {secrets} in the files of {layers}, {bytes}, in {took}"))]
+        }
         Kind::RolloutStarted { deployment } => vec![Line::new().plain(format!("rollout {deployment} has started"))],
         Kind::TaskStarted { task, container, command } => {
             let id: String = words::last_part(task).chars().take(8).collect();

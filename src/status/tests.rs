@@ -39,6 +39,10 @@ fn wanted() -> Wanted {
         service: "api".to_owned(),
         container: Some("api".to_owned()),
         before_deploy: None,
+        commit_args: Vec::new(),
+        cache: crate::config::cache::Cache::Inline,
+        rebuild_after: None,
+        rebuild_token: None,
         depends_on: Vec::new(),
         paths: None,
         ignore: Vec::new(),
@@ -149,6 +153,7 @@ impl Seen {
             tags: Some(Ok(self.tags)),
             running: Some(Ok(self.running)),
             stopped: Some(Ok(self.stopped)),
+            image: None,
         };
         judge(&environment(), &wanted(), &seen, child)
     }

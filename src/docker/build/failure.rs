@@ -191,6 +191,8 @@ mod tests {
             labels: &labels,
             tags: &[],
             no_cache: false,
+            inline_cache: false,
+            cache_from: &[],
             registry_auth: &[],
         })
     }

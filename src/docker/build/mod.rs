@@ -32,6 +32,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Built {
     /// `sha256:…`: the image's config with a graph driver, its manifest with the containerd store.
     pub(crate) image_id: String,
+    /// The images that its stages begin with, as BuildKit names them; some may be there without being in the image.
+    pub(crate) bases: Vec<String>,
 }
 
 impl Engine {
@@ -78,7 +80,7 @@ impl Engine {
         transfer.finish();
         progress.flush(events);
         match outcome {
-            Ok(Answer::Built(image_id)) => Ok(Built { image_id }),
+            Ok(Answer::Built(image_id)) => Ok(Built { image_id, bases: progress.bases() }),
             // Our own fault is the cause; what the engine says of it is an echo.
             Ok(Answer::Failed(message)) => Err(fault
                 .take()

@@ -1,7 +1,7 @@
 //! What BuildKit reports of its steps (vertexes), to events: a step whenever its state changes, and every whole line
 //! that it wrote. The last lines of each step are kept for the error.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bollard_buildkit_proto::google::protobuf::Timestamp;
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
@@ -78,6 +78,15 @@ impl Progress {
         for (id, step) in &mut self.steps {
             step.drain(id, events);
         }
+    }
+
+    /// The images after `FROM`, each once: of a step `[1/4] FROM docker.io/library/rust:1@sha256:…`.
+    pub(super) fn bases(&self) -> Vec<String> {
+        let bases = self.steps.values().filter_map(|step| {
+            let (_, image) = step.name.split_once("] FROM ")?;
+            image.split_whitespace().next().map(str::to_owned)
+        });
+        bases.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub(super) fn failed_step(&self) -> Option<FailedStep> {

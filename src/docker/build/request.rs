@@ -29,6 +29,10 @@ pub(crate) struct BuildRequest<'a> {
     /// `repository:tag`, each set on the image when the build succeeds.
     pub(crate) tags: &'a [String],
     pub(crate) no_cache: bool,
+    /// The image holds what a later build has to know to take its layers from it.
+    pub(crate) inline_cache: bool,
+    /// Images to take layers from, `HOST/REPOSITORY:TAG`. One that cannot be read is passed over by the engine.
+    pub(crate) cache_from: &'a [String],
     /// Logins of this run for base images, before those in Docker's configuration.
     pub(crate) registry_auth: &'a [RegistryAuth],
 }
@@ -80,13 +84,20 @@ impl BuildRequest<'_> {
         if (engine.os.as_str(), engine.arch.as_str()) != ("linux", self.platform.architecture()) {
             query = query.with("platform", self.platform.as_str());
         }
-        if !self.build_args.is_empty() {
-            let values: BTreeMap<&str, &str> =
-                self.build_args.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        let mut values: BTreeMap<&str, &str> =
+            self.build_args.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        if self.inline_cache {
+            // The only kind of cache that `/build` can write. No step sees this argument.
+            values.entry("BUILDKIT_INLINE_CACHE").or_insert("1");
+        }
+        if !values.is_empty() {
             query = query.with("buildargs", &json!(values).to_string());
         }
         if !self.labels.is_empty() {
             query = query.with("labels", &json!(self.labels).to_string());
+        }
+        if !self.cache_from.is_empty() {
+            query = query.with("cachefrom", &json!(self.cache_from).to_string());
         }
         if self.no_cache {
             query = query.with("nocache", "1");
@@ -134,6 +145,8 @@ pub(super) mod tests {
             labels: &labels,
             tags: &tags,
             no_cache: true,
+            inline_cache: false,
+            cache_from: &[],
             registry_auth: &[],
         };
         let native = request.query(&engine("amd64"), "Dockerfile", "s", "b");

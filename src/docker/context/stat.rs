@@ -56,6 +56,20 @@ pub(crate) const fn has_content(mode: u32) -> bool {
     mode & (DIRECTORY | SYMBOLIC_LINK | DEVICE | NAMED_PIPE | SOCKET | CHARACTER_DEVICE | IRREGULAR) == 0
 }
 
+pub(super) const fn is_directory(mode: u32) -> bool {
+    mode & DIRECTORY != 0
+}
+
+pub(super) const fn is_link(mode: u32) -> bool {
+    mode & SYMBOLIC_LINK != 0
+}
+
+/// The lower twelve bits as the kernel has them.
+pub(super) fn permissions(mode: u32) -> u32 {
+    let special = [(SET_USER, 0o4000), (SET_GROUP, 0o2000), (STICKY, 0o1000)];
+    special.iter().fold(mode & 0o777, |bits, (flag, kernel)| if mode & flag == 0 { bits } else { bits | kernel })
+}
+
 fn go_mode(metadata: &Metadata) -> u32 {
     let kernel = metadata.mode();
     let kind = metadata.file_type();

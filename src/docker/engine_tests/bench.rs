@@ -90,6 +90,8 @@ impl Bench {
             labels: &self.labels,
             tags: &tags,
             no_cache: false,
+            inline_cache: false,
+            cache_from: &[],
             registry_auth: &self.registry_auth,
         };
         let result = self.engine.build(&request, &events, &self.cancel).await.map(|built| built.image_id);

@@ -48,6 +48,8 @@ async fn measure() {
         labels: &bench.labels,
         tags: &tags,
         no_cache: false,
+        inline_cache: false,
+        cache_from: &[],
         registry_auth: &[],
     };
     for _ in 0..2 {

@@ -22,6 +22,7 @@ use super::wire::input::Input;
 pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) -> Answered<Value> {
     match operation {
         "GetAuthorizationToken" => Ok(authorization(context)),
+        "GetAccountSetting" => account_setting(input),
         "CreateRepository" => repositories::create(context, input),
         "DescribeRepositories" => repositories::describe(context, input),
         "DeleteRepository" => repositories::delete(context, input),
@@ -47,6 +48,21 @@ fn authorization(context: &mut Context<'_>) -> Value {
         "expiresAt": clock::seconds(issued.expires_at),
         "proxyEndpoint": format!("http://{}", context.host),
     }]})
+}
+
+/// The account's settings are those of a new account, but for `BLOB_MOUNTING`, which the registry of this stand-in does.
+fn account_setting(input: &Value) -> Answered<Value> {
+    let name = Input(input).required("name")?;
+    let value = match name {
+        "BLOB_MOUNTING" => "ENABLED",
+        "BASIC_SCAN_TYPE_VERSION" => "AWS_NATIVE",
+        "REGISTRY_POLICY_SCOPE" => "V2",
+        _ => {
+            let text = format!("Invalid parameter at 'name' failed to satisfy constraint: 'unknown setting {name}'");
+            return Err(Fault::client("InvalidParameterException", text));
+        }
+    };
+    Ok(json!({"name": name, "value": value}))
 }
 
 pub(crate) fn repository_missing(name: &str, place: &Place) -> Fault {

@@ -1,0 +1,175 @@
+//! The leak gate: a secret in the image is refused before anything was pushed, wherever it lies and in whatever form.
+
+use std::process::Command;
+
+use crate::support::{Project, StandIn, docker, engine, with_base_image};
+
+/// No number, no word, no address.
+const VALUE: &str = "q7/Zk+leak?me 4x2";
+const BASE64: &str = "cTcvWmsrbGVhaz9tZSA0eDI";
+const URL_ENCODED: &str = "q7%2FZk%2Bleak%3Fme%204x2";
+
+const MANIFEST: &str = r"version: 1
+name: sample
+aws: { region: ap-south-1 }
+environments: { dev: { branch: develop } }
+services:
+  api:
+    repository: api-${env}
+    secrets: [TOKEN]
+";
+
+/// A project whose Dockerfile is these lines on the tests' base image.
+fn project(manifest: &str, dockerfile: &str) -> (Project, StandIn) {
+    with_base_image();
+    let project = Project::new()
+        .file("deploy.yaml", manifest)
+        .file("Dockerfile", dockerfile)
+        .file("app", "one\n")
+        .file("settings", &format!("first\ntoken: {VALUE}\nlast\n"))
+        .committed()
+        .with_engine()
+        .var("DEV_TOKEN", VALUE);
+    let aws = StandIn::scripted(&project, r#"{"services": {"dev/api": {}}}"#);
+    (project.with_aws(&aws), aws)
+}
+
+/// Nothing of the image came to the registry.
+#[track_caller]
+fn nothing_was_pushed(aws: &StandIn) {
+    for action in ["InitiateLayerUpload", "PutImage", "UpdateService"] {
+        assert_eq!(aws.calls(action).len(), 0, "{action}");
+    }
+}
+
+/// Each with a part of the Dockerfile and the place that is named.
+#[test]
+fn a_planted_secret_is_refused_before_anything_is_pushed() {
+    let table = [
+        (format!("ENV SETTING=\"{VALUE}\""), "TOKEN in environment variable `SETTING`"),
+        (format!("LABEL a.b=\"{BASE64}\""), "TOKEN, in base64, in label `a.b`"),
+        ("LABEL a.b=\"eDpxNy9aaytsZWFrP21lIDR4Mg==\"".to_owned(), "TOKEN, in base64, in label `a.b`"),
+        (
+            format!("RUN : 'https://example.com/?t={URL_ENCODED}'"),
+            "TOKEN, URL-encoded, in step 3 of 3 of its history (RUN)",
+        ),
+        (format!("CMD [\"/app\", \"--token={VALUE}\"]"), "TOKEN in command"),
+        (format!("HEALTHCHECK CMD [\"/app\", \"{VALUE}\"]"), "TOKEN in config, `Healthcheck`"),
+        ("COPY settings /etc/app/settings".to_owned(), "TOKEN in file `etc/app/settings` of layer 3 of 3 (COPY)"),
+        (
+            "COPY settings /etc/app/settings\nRUN rm /etc/app/settings && echo done > /done".to_owned(),
+            "TOKEN in file `etc/app/settings` of layer 3 of 4 (COPY)",
+        ),
+        (
+            format!("RUN echo {BASE64} | cut -c1-10 > /half; echo '{URL_ENCODED}' | sed s/x/x/ > /whole"),
+            "TOKEN, URL-encoded, in file `whole` of layer 3 of 3 (RUN)",
+        ),
+        (
+            format!("RUN printf '%s%s' 'aaaa{}' '{}' > /two", &BASE64[..12], &BASE64[12..]),
+            "TOKEN, in base64, in file `two` of layer 3 of 3 (RUN)",
+        ),
+        ("COPY app \"/q7%2fZk%2bleak%3fme+4x2\"".to_owned(), "TOKEN, URL-encoded, in file"),
+    ];
+    let (mut project, aws) = project(MANIFEST, "");
+    for (line, place) in table {
+        let dockerfile = format!("FROM busybox:stable\nCOPY app /app\n{line}\n");
+        project = project.file("Dockerfile", &dockerfile).committed();
+        let ran = project.shipit(&["deploy", "--output", "json"]).exits(4);
+        let service = &ran.finished()["services"][0];
+        assert_eq!(service["verdict"], "refused", "{line}: {service}");
+        let reason = service["reason"].as_str().expect("a reason");
+        assert!(reason.contains(place), "{line}: `{place}` is not in {reason}");
+        for form in [VALUE, BASE64, URL_ENCODED] {
+            assert!(!ran.everything().contains(form), "{line}: {}", ran.everything());
+        }
+        nothing_was_pushed(&aws);
+    }
+}
+
+#[test]
+fn all_places_are_named_at_once_with_what_to_do() {
+    let dockerfile = format!("FROM busybox:stable\nENV A=\"{VALUE}\"\nCOPY settings /settings\n");
+    let (project, aws) = project(MANIFEST, &dockerfile);
+    let ran = project.shipit(&["deploy"]).exits(4);
+    ran.says("environment variable `A`").says("file `settings`").says("build_secrets").never_says(VALUE);
+    nothing_was_pushed(&aws);
+}
+
+#[test]
+fn what_build_args_name_may_be_read_and_what_build_secrets_name_never() {
+    let dockerfile = "FROM busybox:stable\nARG T\nENV T=$T\nRUN echo \"$T\" > /token\n";
+    let readable = format!("{MANIFEST}    build_args: {{ T: '${{TOKEN}}' }}\n");
+    let (project, aws) = project(&readable, dockerfile);
+    let ran = project.shipit(&["deploy", "--output", "json"]).exits(0);
+    let searched = |events: &[serde_json::Value]| events.iter().any(|event| event["event"] == "image-searched");
+    assert!(!searched(&ran.events()), "no secret is to be looked for, so no layer is read");
+    let pushed = aws.calls("PutImage").len();
+    let both = format!("{readable}    build_secrets: [TOKEN]\n");
+    let project = project.file("deploy.yaml", &both).committed();
+    project.shipit(&["deploy"]).exits(4).says("TOKEN in environment variable `T`").says("file `token`");
+    assert_eq!(aws.calls("PutImage").len(), pushed);
+}
+
+#[test]
+fn a_mounted_secret_leaves_nothing_and_the_search_is_told() {
+    let dockerfile = "FROM busybox:stable\nRUN --mount=type=secret,id=TOKEN wc -c < /run/secrets/TOKEN > /size\n";
+    let (project, _aws) = project(&format!("{MANIFEST}    build_secrets: [TOKEN]\n"), dockerfile);
+    let ran = project.shipit(&["deploy", "--output", "json"]).exits(0);
+    let events = ran.events();
+    let searched = events.iter().find(|event| event["event"] == "image-searched").expect("it was searched");
+    assert_eq!(searched["secrets"], serde_json::json!(["TOKEN"]));
+    assert_eq!(searched["layers"], 2);
+    assert!(searched["bytes"].as_u64() > Some(100_000), "{searched}");
+}
+
+#[test]
+fn short_values_words_and_addresses_raise_no_false_alarm() {
+    let manifest = MANIFEST.replace("[TOKEN]", "[PORT, MODE, OTEL, PIN]");
+    let dockerfile = "FROM busybox:stable\nENV PGPORT=5432 NODE_ENV=production\nEXPOSE 5432\n\
+                      RUN echo 'production 5432 http://localhost:4317 hunter2' > /file\n";
+    let (project, aws) = project(&manifest, dockerfile);
+    let project = project
+        .var("DEV_PORT", "5432")
+        .var("DEV_MODE", "production")
+        .var("DEV_OTEL", "http://localhost:4317")
+        .var("DEV_PIN", "hunter2");
+    // An address in the history was written there on purpose.
+    project.shipit(&["deploy"]).exits(4).says("OTEL in step").never_says("PORT in").never_says("MODE in");
+    let dockerfile = dockerfile.replace("http://localhost:4317", "nothing");
+    let project = project.file("Dockerfile", &dockerfile).committed();
+    project.shipit(&["deploy"]).exits(0);
+    let pushed = aws.calls("PutImage").len();
+    let project = project.file("Dockerfile", &format!("{dockerfile}ENV PIN=hunter2\n")).committed();
+    project.shipit(&["deploy"]).exits(4).says("PIN in environment variable `PIN`");
+    assert_eq!(aws.calls("PutImage").len(), pushed);
+}
+
+#[test]
+fn what_the_base_image_holds_is_said_and_let_through() {
+    let (project, aws) = project(MANIFEST, "");
+    let base = format!("shipit-test-leaks:{}", std::process::id());
+    let made = Command::new("docker")
+        .env("DOCKER_HOST", engine())
+        .args(["build", "--quiet", "--tag", &base, "--file", "-"])
+        .arg(project.folder())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .and_then(|mut build| {
+            use std::io::Write as _;
+            let dockerfile = format!("FROM busybox:stable\nENV OF_BASE=\"{VALUE}\"\nCOPY settings /of-base\n");
+            build.stdin.take().expect("its stdin").write_all(dockerfile.as_bytes())?;
+            build.wait()
+        });
+    assert!(made.expect("docker runs").success());
+    let project = project.file("Dockerfile", &format!("FROM {base}\nCOPY app /app\n")).committed();
+    let ran = project.shipit(&["deploy"]);
+    let refused = project
+        .file("Dockerfile", &format!("FROM {base}\nCOPY app /app\nCOPY settings /of-build\n"))
+        .committed()
+        .shipit(&["deploy"]);
+    docker(&["rmi", "--force", &base]);
+    ran.exits(0).says("the base image holds").says("TOKEN in environment variable `OF_BASE`").says("file `of-base`");
+    refused.exits(4).says("file `of-build` of layer").never_says("file `of-base`");
+    assert!(!aws.calls("UpdateService").is_empty());
+}
