@@ -16,8 +16,8 @@ test:
 	@PATH=$$(tests/tools) && export PATH && \
 	DOCKER_HOST=$$(tests/engine up) && export DOCKER_HOST && tests/engine base && cargo test && \
 	if [ "$$(id -u)" = 0 ] && command -v dockerd > /dev/null && command -v ip > /dev/null; then \
-		cargo test --test integration unreachable_engine -- --ignored; \
-	else echo 'not run: unreachable_engine, which starts an engine of its own and needs root, dockerd and ip'; fi
+		cargo test --test integration -- --ignored --test-threads 1 unreachable_engine fresh_engine; \
+	else echo 'not run: unreachable_engine and fresh_engine, which start engines of their own and need root, dockerd and ip'; fi
 
 lint:
 	cargo fmt --check

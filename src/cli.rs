@@ -57,6 +57,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what was deployed there, and how it ended
     History(HistoryArgs),
+    /// Write deploy.yaml and the CI file, from what the project says about itself
+    Init(InitArgs),
+    /// Say what works, what does not and what to do about it: engine, credentials, repositories, services, permissions
+    Doctor(DoctorArgs),
     /// The stand-in for AWS on this machine
     Local(crate::commands::local::LocalArgs),
     /// Print the JSON Schema of deploy.yaml, for editors
@@ -154,7 +158,7 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) fail_fast: bool,
 
-    /// How many images to build at a time
+    /// How many images an engine builds at a time, where deploy.yaml does not say
     #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) jobs: u8,
 
@@ -355,6 +359,76 @@ pub(crate) struct CheckArgs {
     /// Check the secrets and overrides of this environment too
     #[arg(short, long, value_name = "NAME")]
     pub(crate) env: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Write the file of this CI; without it, the one that the project has already
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) ci: Option<CiName>,
+
+    /// Take cluster, services, containers and repositories from this ECS cluster
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from_ecs: Option<String>,
+
+    /// The environment that the cluster is, where its name does not say
+    #[arg(short, long, value_name = "NAME", requires = "from_ecs")]
+    pub(crate) env: Option<String>,
+
+    /// Print what would be written, and write nothing
+    #[arg(long, visible_alias = "print")]
+    pub(crate) dry_run: bool,
+
+    /// Overwrite deploy.yaml, and the CI file that --ci names
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CiName {
+    Bitbucket,
+    Github,
+    Gitlab,
+}
+
+impl From<CiName> for crate::ci::Provider {
+    fn from(name: CiName) -> Self {
+        match name {
+            CiName::Bitbucket => Self::Bitbucket,
+            CiName::Github => Self::GitHub,
+            CiName::Gitlab => Self::GitLab,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub(crate) struct DoctorArgs {
+    /// The environment to look at; without it, all of them
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+
+    /// Print the IAM policy that this deploy.yaml needs, and look at nothing
+    #[arg(long)]
+    pub(crate) iam_policy: bool,
+
+    /// The policy of who only looks: a dry run, status, history, doctor
+    #[arg(long, requires = "iam_policy")]
+    pub(crate) read_only: bool,
+
+    /// The policy of who also uses `shipit run`; `before_deploy` brings it along
+    #[arg(long, requires = "iam_policy")]
+    pub(crate) with_run: bool,
+
+    /// The policy of who also uses `shipit init --from-ecs`
+    #[arg(long, requires = "iam_policy")]
+    pub(crate) with_init: bool,
 
     #[command(flatten)]
     pub(crate) config: Config,

@@ -21,6 +21,7 @@ struct Parts {
     excerpt: Vec<String>,
     rendered: bool,
     transient: bool,
+    engine_lost: bool,
 }
 
 impl Error {
@@ -34,6 +35,7 @@ impl Error {
             excerpt: Vec::new(),
             rendered: false,
             transient: false,
+            engine_lost: false,
         }))
     }
 
@@ -85,6 +87,16 @@ impl Error {
     pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
         self.0.exit = exit;
         self
+    }
+
+    /// Marks that the Docker Engine went away: another one may well do the same work.
+    pub(crate) fn engine_lost(mut self) -> Self {
+        self.0.engine_lost = true;
+        self
+    }
+
+    pub(crate) fn is_engine_lost(&self) -> bool {
+        self.0.engine_lost
     }
 
     pub(crate) fn is_transient(&self) -> bool {

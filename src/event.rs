@@ -112,6 +112,11 @@ pub(crate) enum Kind {
     RollbackPlanned {
         plan: Box<crate::rollback::Plan>,
     },
+    /// Which engine builds it.
+    BuildPlaced {
+        builder: String,
+        one_of_several: bool,
+    },
     /// A step (vertex) of the build changed its state. `id` is the vertex digest.
     BuildStep {
         id: String,

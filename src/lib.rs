@@ -4,6 +4,7 @@
 
 mod approval;
 mod aws;
+mod builders;
 mod changes;
 mod check;
 mod ci;
@@ -13,12 +14,14 @@ mod config;
 mod content_key;
 mod deploy;
 mod docker;
+mod doctor;
 mod error;
 mod event;
 mod exit;
 mod gates;
 mod git;
 mod history;
+mod init;
 mod interrupt;
 mod leak;
 mod local;

@@ -22,7 +22,8 @@ use crate::revision::Revision;
 pub(crate) struct Observed {
     pub(crate) identity: Result<Identity>,
     pub(crate) region: String,
-    pub(crate) engine: Result<EngineFacts>,
+    /// Never empty.
+    pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
     /// The environment that must run the commit first, service by service.
@@ -98,7 +99,7 @@ pub(crate) async fn observe(
     clients: &Clients,
     specification: &Specification,
     revision: &Revision,
-    engine: Result<EngineFacts>,
+    engines: Result<Vec<EngineFacts>>,
 ) -> Observed {
     let services = specification
         .services
@@ -108,7 +109,7 @@ pub(crate) async fn observe(
     Observed {
         identity,
         region: clients.region.clone(),
-        engine,
+        engines,
         services,
         after: None,
         judgements: Vec::new(),

@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) region: String,
     /// The identity's ARN.
     pub(crate) identity: Option<String>,
-    /// The Docker Engine in words.
+    /// The Docker Engine in words, or all of them.
     pub(crate) engine: Option<String>,
     /// A person has to say yes before it starts.
     pub(crate) approval: bool,
@@ -162,7 +162,7 @@ pub(crate) fn plan(
     if any {
         draft.findings = findings;
         draft.dirty(request);
-        if let Err(error) = &observed.engine {
+        if let Err(error) = &observed.engines {
             let wanted = services().zip(&sources).filter(|((service, _), _)| !is_unchanged(&service.name));
             let wanted: Vec<(&str, &Source)> =
                 wanted.map(|((service, _), source)| (service.name.as_str(), source)).collect();
@@ -196,7 +196,11 @@ pub(crate) fn plan(
         account: observed.identity.as_ref().ok().map(|identity| identity.account.clone()),
         region: observed.region.clone(),
         identity: observed.identity.as_ref().ok().map(|identity| identity.arn.clone()),
-        engine: observed.engine.as_ref().ok().map(ToString::to_string),
+        engine: observed
+            .engines
+            .as_ref()
+            .ok()
+            .map(|engines| engines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         approval: environment.approval && any,
         services,
         findings: draft.findings,
@@ -322,13 +326,19 @@ impl Draft<'_> {
         if let Order::Unknown(why) = &judgement.order {
             self.warnings.push(format!("{}: {why}", service.name));
         }
-        if let Ok(engine) = &observed.engine
+        if let Ok(engines) = &observed.engines
             && source.needs_engine()
-            && engine.arch != service.platform.architecture()
+            && let Some(engine) = engines.first()
+            && engines.iter().all(|engine| engine.arch != service.platform.architecture())
         {
+            let found = if engines.len() > 1 {
+                "no builder is of that architecture".to_owned()
+            } else {
+                format!("the engine is {}/{}", engine.os, engine.arch)
+            };
             self.warnings.push(format!(
-                "{}: the engine is {}/{}, so {} is built by emulation, which is slower",
-                service.name, engine.os, engine.arch, service.platform
+                "{}: {found}, so {} is built by emulation, which is slower",
+                service.name, service.platform
             ));
         }
     }

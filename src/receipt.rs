@@ -88,6 +88,8 @@ struct ServiceReceipt {
     image: Option<&'static str>,
     content_key: Option<String>,
     deployment: Option<String>,
+    /// The Docker Engine that built the image.
+    builder: Option<String>,
     reason: Option<String>,
     seconds: f64,
     /// In the order in which they were entered.
@@ -172,6 +174,7 @@ impl Receipt {
             image: image.map(|image| image.how),
             content_key: image.and_then(|image| image.content_key.clone()),
             deployment: outcome.deployment.clone(),
+            builder: outcome.builder.clone(),
             reason: outcome.reason.clone(),
             seconds: outcome.seconds,
             stages: stages(&outcome.service, entered),

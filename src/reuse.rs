@@ -99,16 +99,17 @@ async fn last(service: &Service, look: Look<'_>) -> Option<String> {
 
 /// How the image comes to be. `uri`: `HOST/NAME` of the repository.
 pub(crate) fn decide(service: &Service, uri: &str, seen: Option<&Seen>) -> Source {
-    let Some(seen) = seen else { return Source::Build(Build::default()) };
+    let plain = Build { uri: uri.to_owned(), ..Build::default() };
+    let Some(seen) = seen else { return Source::Build(plain) };
     let keyed = match &seen.keyed {
         Ok(keyed) => keyed,
-        Err(why) => return Source::Build(Build { why: Some(format!("no content key: {why}")), ..Build::default() }),
+        Err(why) => return Source::Build(Build { why: Some(format!("no content key: {why}")), ..plain }),
     };
     let build = |why: String| Build {
         content_key: Some(keyed.key.clone()),
         why: Some(why),
         keyed: Some(Arc::clone(keyed)),
-        ..Build::default()
+        ..plain.clone()
     };
     let tag = keyed.key.tag();
     match &seen.found {

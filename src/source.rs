@@ -29,6 +29,9 @@ pub(crate) struct Build {
     pub(crate) differs: Vec<String>,
     /// Nothing that was built before may be used, layers neither.
     pub(crate) without_cache: bool,
+    /// `HOST/NAME` of the repository; empty where it could not be read.
+    #[serde(skip)]
+    pub(crate) uri: String,
     #[serde(skip)]
     pub(crate) keyed: Option<Arc<Keyed>>,
 }

@@ -73,6 +73,9 @@ pub(crate) struct Outcome {
     pub(crate) since: Option<String>,
     /// ECS deployment id, `ecs-svc/…`.
     pub(crate) deployment: Option<String>,
+    /// The engine that built it, or began to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) builder: Option<String>,
     /// Where the service answers, when ECS publishes a port of its tasks on a host.
     pub(crate) url: Option<String>,
     pub(crate) reason: Option<String>,
@@ -101,6 +104,7 @@ impl Outcome {
             revision: None,
             since: None,
             deployment: None,
+            builder: None,
             url: None,
             reason: None,
             hint: None,

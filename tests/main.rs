@@ -24,6 +24,12 @@ mod endings;
 /// Every exit code of the contract, with what it prints.
 mod exit_codes;
 
+/// What works, what does not, and the IAM policy.
+mod doctor;
+
+/// deploy.yaml and the CI file, from what a project has.
+mod init;
+
 /// Ctrl-C and SIGTERM at every stage.
 mod interrupt;
 
@@ -32,6 +38,12 @@ mod local;
 
 /// `shipit check`, the schema, completions and the manual page.
 mod offline;
+
+/// The Docker of a Bitbucket pipeline.
+mod bitbucket_docker;
+
+/// Engines elsewhere.
+mod builders;
 
 /// What is found in the way before anything is built.
 mod gates;
@@ -63,3 +75,6 @@ mod stand_in;
 
 /// An engine whose loopback is another one.
 mod unreachable_engine;
+
+/// An engine that has never built anything.
+mod fresh_engine;

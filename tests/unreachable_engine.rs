@@ -1,5 +1,6 @@
 //! An engine that cannot reach this machine's loopback, as that of Docker Desktop, which runs in a virtual machine. Here
-//! it is a dockerd in a network of its own: its 127.0.0.1 is another one.
+//! it is a dockerd in a network of its own: its 127.0.0.1 is another one. It can be killed, too, as no other engine of
+//! the tests can.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Project, Ran, StandIn};
+use crate::builders;
+use crate::support::{Project, Ran, Running, StandIn, engine};
 
 /// Stopped, with everything that it mounted, when it goes out of scope.
 struct FarEngine {
@@ -16,7 +18,22 @@ struct FarEngine {
 }
 
 impl FarEngine {
+    /// Its builds have no network: `RUN` does not work.
     fn start() -> Self {
+        Self::start_with(&["--bridge=none"])
+    }
+
+    /// With the base image of the tests, and a bridge in its own network.
+    fn start_for_builds() -> Self {
+        let engine = Self::start_with(&[]);
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine");
+        let output =
+            Command::new(script).arg("base").env("DOCKER_HOST", engine.address()).output().expect("tests/engine");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        engine
+    }
+
+    fn start_with(network: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name).display().to_string();
         let log = fs::File::create(path("log")).expect("a log");
@@ -24,7 +41,8 @@ impl FarEngine {
         let process = Command::new("unshare")
             .args(["--net", "--mount", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd"])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
-            .args(["--host", &format!("unix://{}", path("docker.sock")), "--iptables=false", "--bridge=none"])
+            .args(["--host", &format!("unix://{}", path("docker.sock")), "--iptables=false"])
+            .args(network)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -38,6 +56,13 @@ impl FarEngine {
             std::thread::sleep(Duration::from_millis(50));
         }
         engine
+    }
+
+    /// At once and with no farewell, as for want of memory.
+    fn is_killed(&self) {
+        let pid = fs::read_to_string(self.folder.path().join("pid")).expect("its pid");
+        let status = Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill");
+        assert!(status.success());
     }
 
     fn address(&self) -> String {
@@ -100,4 +125,26 @@ fn the_image_is_exported_and_sent_from_here() {
     assert_ne!(digest(&ran), first);
     assert_eq!(aws.latest("api-dev"), digest(&ran));
     assert_eq!(layers(&ran), (1, 1));
+}
+
+#[test]
+#[ignore = "needs root and dockerd: `make test` runs it where both are there"]
+fn an_engine_that_is_killed_in_the_middle_of_a_build_is_replaced() {
+    let doomed = FarEngine::start_for_builds();
+    let builders = format!("[{{ host: '{}', name: doomed }}, '{}']", doomed.address(), engine());
+    // One build at a time on each, so each has one.
+    let (project, aws) = builders::deploying(&builders, &["api", "web"], builders::SLOW);
+    let mut running = Running::start(&project, &["deploy", "--jobs", "1"]);
+    let on_it = |event: &Value| event["builder"].as_str().is_some_and(|builder| builder.starts_with("doomed"));
+    let service = running.wait_for("place", on_it)["service"].clone();
+    running.wait_for("line of the build", |event| event["event"] == "build-log" && event["service"] == service);
+    doomed.is_killed();
+    let ran = running.ends().exits(0).says("builder `doomed`: ").says("its work begins again on another");
+    let finished = ran.finished();
+    for outcome in finished["services"].as_array().expect("services") {
+        assert_eq!(outcome["verdict"], "deployed");
+        assert_eq!(outcome["builder"], engine());
+        let repository = format!("{}-dev", outcome["service"].as_str().expect("a name"));
+        assert_eq!(outcome["digest"], aws.latest(&repository));
+    }
 }

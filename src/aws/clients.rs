@@ -54,7 +54,7 @@ pub(crate) struct Clients {
     pub(crate) pace: Pace,
     /// Every `DescribeServices` of the run goes through here, so that many services share one call.
     pub(super) services: Batch,
-    config: SdkConfig,
+    pub(super) config: SdkConfig,
     calls: Calls,
 }
 

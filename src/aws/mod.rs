@@ -5,6 +5,7 @@
 
 mod calls;
 pub(crate) mod clients;
+pub(crate) mod credentials;
 mod download;
 pub(crate) mod ecr;
 pub(crate) mod ecs;

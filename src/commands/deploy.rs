@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
+use crate::builders::Builders;
 use crate::changes::{Filter, Judge, dead_patterns};
 use crate::cli::DeployArgs;
 use crate::config::specification::Specification;
@@ -74,13 +75,14 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let engine = self.unless_cancelled(async { Ok(engine(self.context).await) }).await?;
+        let builders = self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?;
         let clients = Clients::connect(&specification.environment, settings).await?;
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
-        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &engine)).await?;
-        let look = self.look_for_images(specification, &clients, engine.as_ref().ok(), &mut observed);
+        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
+        let engine = builders.as_ref().ok().and_then(Builders::first);
+        let look = self.look_for_images(specification, &clients, engine, &mut observed);
         self.unless_cancelled(async {
             look.await;
             Ok(())
@@ -117,7 +119,7 @@ impl Run<'_> {
         let leaks = leak::Gate::default();
         let deploy = Deploy {
             clients: &clients,
-            engine: engine.as_ref().ok(),
+            builders: builders.as_ref().ok(),
             specification,
             plan: &plan,
             options: &options,
@@ -126,6 +128,19 @@ impl Run<'_> {
             leaks: &leaks,
         };
         Ok(deploy.run().await)
+    }
+
+    /// The engines that can build. What is deployed to this machine is built here, too.
+    async fn builders(&self, specification: &Specification) -> Result<Builders> {
+        if !specification.builders.is_empty() && !self.args.local {
+            return Builders::connect(&specification.builders, &self.context.vars, self.events).await;
+        }
+        if !specification.builders.is_empty() {
+            self.events.note("with --local, `builder` of deploy.yaml plays no part: the engine of this machine builds");
+        }
+        let engine = self.context.engine().await?;
+        engine.require_buildkit()?;
+        Ok(Builders::only(engine))
     }
 
     fn started(&self, resolved: &Resolved) {
@@ -186,10 +201,10 @@ impl Run<'_> {
         resolved: &Resolved,
         clients: &Clients,
         settings: &Settings,
-        engine: &Result<Engine>,
+        builders: &Result<Builders>,
     ) -> Result<Observed> {
-        let engine = engine.as_ref().map(|engine| engine.facts().clone()).map_err(Clone::clone);
-        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engine).await;
+        let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
+        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
         if let Some(after) = &resolved.specification.environment.after {
             let names: Vec<String> =
                 resolved.specification.services.iter().map(|service| service.name.clone()).collect();
@@ -283,13 +298,6 @@ impl Run<'_> {
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
-}
-
-/// An engine that can build.
-async fn engine(context: &Context) -> Result<Engine> {
-    let engine = context.engine().await?;
-    engine.require_buildkit()?;
-    Ok(engine)
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use crate::aws::Settings;
 use crate::cli::Config;
+use crate::config::cache::Cache;
 use crate::config::{self, Manifest, ResolveInput, SecretsMode};
 use crate::docker::Engine;
 use crate::error::{Error, Result};
@@ -280,6 +281,10 @@ fn options(
                 account: environment.account.clone(),
                 region: environment.region.clone(),
                 repository: service.repository.clone(),
+                cache_repository: match &service.cache {
+                    Cache::Repository(name) => Some(name.clone()),
+                    Cache::Inline | Cache::Off => None,
+                },
                 cluster: service.cluster.clone(),
                 service: service.service.clone(),
                 container: service.container.clone().unwrap_or_else(|| service.name.clone()),

@@ -4,7 +4,9 @@ mod approve;
 mod changed;
 mod check;
 mod deploy;
+mod doctor;
 mod history;
+mod init;
 pub(crate) mod local;
 mod manual;
 mod rollback;
@@ -61,6 +63,8 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
         Command::Run(args) => run::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Check(args) => check::run(&args, context),
+        Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Init(args) => init::run(args, context).await,
         Command::Local(args) => local::run(args, context).await,
         Command::Schema => manual::schema(context),
         Command::Completions { shell } => manual::completions(shell, context),

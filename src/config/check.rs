@@ -1,6 +1,8 @@
 //! What the types cannot say: names that have to exist, values that have to have a shape, keys that must not contradict
 //! each other. Works on the manifest, and asks the tree where a value stands.
 
+mod builders;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -100,6 +102,7 @@ impl Check<'_> {
             let help = "write one, as in `api: { repository: \"api-${env}\" }`".to_owned();
             self.key_fault(&steps!["services"], "there is no service".to_owned(), Some(help));
         }
+        self.builders(manifest);
         if let Some(aws) = &manifest.aws {
             self.region_and_account(&steps!["aws"], aws.region.as_deref(), aws.account.as_deref());
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Names of environments and services: they end up in repositories, variables, paths and JSON.
-pub(super) fn name(value: &str) -> Result<(), &'static str> {
+pub(crate) fn name(value: &str) -> Result<(), &'static str> {
     let good = value.len() <= 64
         && value.starts_with(|c: char| c.is_ascii_alphanumeric())
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
@@ -18,7 +18,7 @@ pub(super) fn duration(value: &str) -> Result<Duration, &'static str> {
 }
 
 /// The names of secrets become variables, and ids of BuildKit's secret mounts.
-pub(super) fn secret(value: &str) -> Result<(), &'static str> {
+pub(crate) fn secret(value: &str) -> Result<(), &'static str> {
     if matches!(value, "env" | "service" | "branch" | "commit") {
         return Err("means something else in `${…}`: give the secret another name");
     }
@@ -29,7 +29,7 @@ pub(super) fn secret(value: &str) -> Result<(), &'static str> {
 }
 
 /// The rules of `git check-ref-format`, as far as a slip breaks them.
-pub(super) fn branch(value: &str) -> Result<(), &'static str> {
+pub(crate) fn branch(value: &str) -> Result<(), &'static str> {
     if value.trim().is_empty() {
         return Err("names no branch");
     }
@@ -48,13 +48,13 @@ pub(super) fn branch(value: &str) -> Result<(), &'static str> {
     if broken { Err("cannot be the name of a git branch") } else { Ok(()) }
 }
 
-pub(super) fn account(value: &str) -> Result<(), &'static str> {
+pub(crate) fn account(value: &str) -> Result<(), &'static str> {
     let good = value.len() == 12 && value.bytes().all(|byte| byte.is_ascii_digit());
     good.then_some(()).ok_or("is no AWS account: it has 12 digits")
 }
 
 /// The shape only: new regions appear every year.
-pub(super) fn region(value: &str) -> Result<(), &'static str> {
+pub(crate) fn region(value: &str) -> Result<(), &'static str> {
     let parts: Vec<&str> = value.split('-').collect();
     let good = parts.len() >= 3
         && parts.iter().all(|part| !part.is_empty())
@@ -81,7 +81,7 @@ pub(super) fn role(value: &str) -> Result<&str, &'static str> {
 }
 
 /// ECR's own rule: 2 to 256 characters, words of lower-case letters and digits joined by single `.`, `_`, `-` or `/`.
-pub(super) fn repository(value: &str) -> Result<(), &'static str> {
+pub(crate) fn repository(value: &str) -> Result<(), &'static str> {
     if value.contains(".dkr.ecr.") || value.contains(':') {
         return Err(
             "is more than a repository: leave the registry and the tag out, they follow from account and region",
@@ -96,13 +96,13 @@ pub(super) fn repository(value: &str) -> Result<(), &'static str> {
 }
 
 /// Clusters, services and containers of ECS.
-pub(super) fn ecs_name(value: &str) -> Result<(), &'static str> {
+pub(crate) fn ecs_name(value: &str) -> Result<(), &'static str> {
     let good = (1..=255).contains(&value.len())
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     good.then_some(()).ok_or("is no ECS name: use letters, digits, `_` and `-`")
 }
 
-pub(super) fn build_arg(value: &str) -> Result<(), &'static str> {
+pub(crate) fn build_arg(value: &str) -> Result<(), &'static str> {
     let good = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     good.then_some(()).ok_or("is no name of a build argument: use letters, digits and `_`")

@@ -24,14 +24,7 @@ pub(crate) fn load(path: &Path) -> Result<Manifest> {
     let shown = path.display().to_string();
     let bytes = read(path, &shown)?;
     let text = decode_utf8(&bytes, &shown)?;
-    let mut manifest = from_text(text).map_err(|faults| {
-        let count = faults.len();
-        let mut rendered = diagnostic::render(&shown, text, faults);
-        if count >= MAX_FAULTS {
-            rendered.push_str("\n\nerror: there may be more; these are the first that were found");
-        }
-        Error::rendered(Exit::Usage, rendered)
-    })?;
+    let mut manifest = judged(text, &shown)?;
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::new(Exit::Usage, format!("cannot tell where {shown} is")).because(&error))?;
     absolute.parent().unwrap_or(&absolute).clone_into(&mut manifest.root);
@@ -44,6 +37,24 @@ pub(crate) fn earlier(bytes: &[u8], root: &Path) -> Option<Manifest> {
     let mut manifest = from_text(text).ok()?;
     root.clone_into(&mut manifest.root);
     Some(manifest)
+}
+
+/// The same for a text that is not a file yet: the deploy.yaml of that folder. Every error has `Exit::Usage`.
+pub(crate) fn load_text(text: &str, folder: &Path) -> Result<Manifest> {
+    let mut manifest = judged(text, super::FILE_NAME)?;
+    folder.clone_into(&mut manifest.root);
+    Ok(manifest)
+}
+
+fn judged(text: &str, shown: &str) -> Result<Manifest> {
+    from_text(text).map_err(|faults| {
+        let count = faults.len();
+        let mut rendered = diagnostic::render(shown, text, faults);
+        if count >= MAX_FAULTS {
+            rendered.push_str("\n\nerror: there may be more; these are the first that were found");
+        }
+        Error::rendered(Exit::Usage, rendered)
+    })
 }
 
 fn read(path: &Path, shown: &str) -> Result<Vec<u8>> {

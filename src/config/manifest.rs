@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::builder::Builders;
 use crate::config::cache::Cache;
 use crate::config::specification::Platform;
 
@@ -23,6 +24,9 @@ pub(crate) struct Manifest {
     pub(crate) name: Option<String>,
     /// Where AWS is; each environment may override it key by key.
     pub(crate) aws: Option<Aws>,
+    /// The Docker Engine that builds, or a list of them: `tcp://` with TLS, `ssh://` or `unix://`. Default: what DOCKER_HOST
+    /// or Docker's context names.
+    pub(crate) builder: Option<Builders>,
     /// The environments, in the order of promotion.
     #[schemars(extend("minProperties" = 1))]
     pub(crate) environments: IndexMap<String, Environment>,

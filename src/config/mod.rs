@@ -4,6 +4,7 @@
 //! The way of a file: bytes → `parse` (a tree that knows where everything stands) → `decode` (the types) → `check` (what
 //! the types cannot say) → `resolve` (one environment, every `${…}` filled in). YAML is known to `parse` alone.
 
+mod builder;
 pub(crate) mod cache;
 mod check;
 mod decode;
@@ -11,7 +12,7 @@ mod dependencies;
 mod describe;
 mod diagnostic;
 mod fill;
-mod grammar;
+pub(crate) mod grammar;
 mod interpolate;
 mod load;
 mod locate;
@@ -27,8 +28,9 @@ pub(crate) mod specification;
 pub(crate) mod suggest;
 mod tree;
 
-pub(crate) use load::{earlier, load};
+pub(crate) use load::{earlier, load, load_text};
 pub(crate) use manifest::Manifest;
+pub(crate) use names::{default_prefix, variable};
 pub(crate) use resolve::{ResolveInput, SecretsMode};
 
 /// Where the file is looked for when `--config` does not say: this name in the current directory.

@@ -1,12 +1,12 @@
 //! From a secret's name to the variable that holds its value.
 
 /// `DEV_` for `dev`: what stands before a secret's name when the environment does not say.
-pub(super) fn default_prefix(environment: &str) -> String {
+pub(crate) fn default_prefix(environment: &str) -> String {
     format!("{}_", upper(environment))
 }
 
 /// The variable of a secret: `DEV_DB_HOST` for `db-host` with the prefix `DEV_`. A prefix is taken as written.
-pub(super) fn variable(prefix: &str, secret: &str) -> String {
+pub(crate) fn variable(prefix: &str, secret: &str) -> String {
     format!("{prefix}{}", upper(secret))
 }
 

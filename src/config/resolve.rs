@@ -1,5 +1,6 @@
 //! One environment of the manifest with nothing left open: defaults, overrides, `${…}` and secrets are settled here.
 
+use crate::config::builder::Builders;
 use crate::config::fill::Filling;
 use crate::config::manifest::Manifest;
 use crate::config::secrets::Secrets;
@@ -63,6 +64,7 @@ impl Manifest {
             root: self.root.clone(),
             environment,
             services,
+            builders: self.builder.iter().flat_map(Builders::all).map(|one| one.resolve(&self.root)).collect(),
             secrets: secrets.into_values(),
         })
     }

@@ -21,6 +21,8 @@ pub(crate) struct Specification {
     pub(crate) environment: Environment,
     /// In the order of the file.
     pub(crate) services: Vec<Service>,
+    /// The engines that build; empty: the one that Docker's own settings lead to.
+    pub(crate) builders: Vec<Builder>,
     /// Every secret's name in deploy.yaml with its value, for the redactor and the leak gate. The same name is there once.
     pub(crate) secrets: BTreeMap<String, Secret>,
 }
@@ -83,6 +85,21 @@ pub(crate) struct Service {
     pub(crate) rebuild_token: Option<String>,
     /// Services that are rolled out before this one, by their keys; they need not be part of the run.
     pub(crate) depends_on: Vec<String>,
+}
+
+/// An engine that builds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Builder {
+    /// What it is called in all that is said of it.
+    pub(crate) name: String,
+    /// `tcp://build-1:2376`
+    pub(crate) host: String,
+    /// The folder of its TLS files, absolute; `None`: as the process's variables have it.
+    pub(crate) certs: Option<PathBuf>,
+    /// Builds at a time; `None`: what the command line says.
+    pub(crate) jobs: Option<usize>,
+    /// Empty: any.
+    pub(crate) platforms: Vec<Platform>,
 }
 
 /// A task on the new image, before the rollout.

@@ -3,6 +3,7 @@
 
 use tokio::task::spawn_blocking;
 
+use super::Deploy;
 use crate::aws::Clients;
 use crate::aws::ecr::{self, Manifest};
 use crate::config::specification::Service;
@@ -21,8 +22,12 @@ pub(super) async fn holds(service: &Service, keyed: &Keyed, events: &Events) -> 
     holds
 }
 
-/// Puts the key's tag on the image.
-pub(super) async fn make(clients: &Clients, service: &Service, keyed: &Keyed, manifest: &Manifest, events: &Events) {
+/// Puts the key's tag on the image, unless the run is interrupted: whoever comes next is told so.
+pub(super) async fn make(deploy: &Deploy<'_>, service: &Service, keyed: &Keyed, manifest: &Manifest, events: &Events) {
+    deploy.cancel.run_until_cancelled(put(deploy.clients, service, keyed, manifest, events)).await;
+}
+
+async fn put(clients: &Clients, service: &Service, keyed: &Keyed, manifest: &Manifest, events: &Events) {
     let tag = keyed.key.tag();
     let Err(error) = ecr::put_tag(clients, &service.repository, manifest, &tag).await else { return };
     if !is_known(clients, service, keyed, &tag).await {

@@ -13,14 +13,13 @@ mod ship;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
 use self::shared_layers::SharedLayers;
 use crate::aws::Clients;
+use crate::builders::Builders;
 use crate::config::specification::{Service, Specification};
-use crate::docker::Engine;
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -37,7 +36,7 @@ pub(crate) struct Options {
     pub(crate) fail_fast: bool,
     /// End once ECS has accepted the deployment.
     pub(crate) no_wait: bool,
-    /// Builds at a time.
+    /// Builds at a time on one engine, where deploy.yaml does not say.
     pub(crate) jobs: usize,
     /// Who approved it, for the record.
     pub(crate) approved_by: Option<String>,
@@ -47,7 +46,7 @@ pub(crate) struct Options {
 pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
     /// Absent where nothing has to be built.
-    pub(crate) engine: Option<&'a Engine>,
+    pub(crate) builders: Option<&'a Builders>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,
@@ -58,8 +57,6 @@ pub(crate) struct Deploy<'a> {
 
 /// What the services of one run have to do with each other.
 struct Together {
-    /// Builds at a time.
-    builds: Semaphore,
     ends: Ends,
     layers: SharedLayers,
 }
@@ -68,7 +65,6 @@ impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
         let together = Together {
-            builds: Semaphore::new(self.options.jobs.max(1)),
             ends: Ends::of(self.plan.services.iter().map(|service| service.service.as_str())),
             layers: SharedLayers::default(),
         };

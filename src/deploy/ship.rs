@@ -2,30 +2,24 @@
 //!
 //! Whatever ends it early leaves a verdict, a cause and `latest` on the digest that runs.
 
-use std::collections::BTreeMap;
+mod build;
+mod delivery;
 
-use super::cache::Cache;
-use super::courier::Courier;
 use super::order::Ends;
-use super::shared_layers::Turn;
-use super::{Deploy, Together, before, known};
-use crate::aws::ecr::{self, Manifest};
+use super::{Deploy, Together, before, cache};
+use crate::aws::ecr;
 use crate::aws::ecs;
-use crate::config;
 use crate::config::specification::{BeforeDeploy, Service};
-use crate::docker::{BuildRequest, Built, Engine, Image};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::{interrupted, unless_cancelled};
-use crate::leak::{self, Look};
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
-use crate::reuse::REVISION_LABEL;
 use crate::rollout::restore::restore_latest;
 use crate::rollout::{NOTHING_ROLLED, Roll, Stop};
-use crate::source::{Build, Source};
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) struct Ship<'a> {
@@ -49,10 +43,14 @@ enum Latest {
 
 #[derive(Default)]
 struct Trail {
+    /// Which engine builds, or built.
+    builder: Option<String>,
     digest: Option<String>,
     latest: Latest,
     deployment: Option<String>,
     url: Option<String>,
+    /// The image that was built for it, and where.
+    made: Option<(Engine, String)>,
     /// The files changed during the build: its key is not that of the image.
     key_is_void: bool,
 }
@@ -79,6 +77,7 @@ impl<'a> Ship<'a> {
                 outcome
             }
         };
+        outcome.builder = self.trail.builder;
         outcome.digest = self.trail.digest;
         outcome.deployment = self.trail.deployment;
         outcome.url = self.trail.url;
@@ -86,166 +85,16 @@ impl<'a> Ship<'a> {
     }
 
     async fn all_the_way(&mut self, together: &Together) -> Result<Verdict, Stop> {
-        let digests = match &self.plan.source {
-            Source::Build(build) => {
-                let engine = self.engine().map_err(|error| Stop::new(Verdict::Refused, error))?;
-                let turn = self.unless_cancelled(async { Ok(together.builds.acquire().await) }).await;
-                let turn = turn.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-                together.ends.in_the_way(&self.plan.depends_on)?;
-                let built = self.build(engine, build).await;
-                let built = built.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
-                drop(turn);
-                let image = self.inspect(engine, &built).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-                self.push(engine, &image, build, together).await?
-            }
-            Source::Reuse(reuse) => {
-                together.ends.in_the_way(&self.plan.depends_on)?;
-                self.events.stage(Stage::Inspect);
-                self.check_known(&reuse.image).map_err(|error| Stop::new(Verdict::Refused, error))?;
-                self.events.stage(Stage::Push);
-                let courier = Courier::of_image(self.deploy.clients, &reuse.uri, &reuse.manifest, self.events);
-                self.put_tags(courier, &reuse.digest, None, &together.ends).await?;
-                self.digests(Some(&reuse.manifest))
-            }
-        };
+        let digests = self.deliver(together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
         if verdict == Verdict::Deployed {
             self.record().await;
+            if let Some((engine, image)) = &self.trail.made {
+                cache::keep(self.deploy, engine, self.service, image, self.events).await;
+            }
         }
         Ok(verdict)
-    }
-
-    fn engine(&self) -> Result<&'a Engine> {
-        let missing = || Error::new(Exit::Build, "there is no Docker Engine to build with");
-        self.deploy.engine.ok_or_else(missing)
-    }
-
-    async fn build(&mut self, engine: &Engine, plan: &Build) -> Result<Built> {
-        self.events.stage(Stage::Build);
-        let began = std::time::Instant::now();
-        let mut labels = BTreeMap::from([(REVISION_LABEL.to_owned(), self.deploy.plan.revision.full())]);
-        if let Some(keyed) = &plan.keyed {
-            labels.extend(keyed.labels());
-        }
-        let cache = if plan.without_cache {
-            Cache::none()
-        } else {
-            self.unless_cancelled(async { Ok(Cache::of(self.deploy.clients, engine, self.service, self.plan).await) })
-                .await?
-        };
-        let request = BuildRequest {
-            context: &self.service.context,
-            dockerfile: &self.service.dockerfile,
-            target: self.service.target.as_deref(),
-            platform: self.service.platform,
-            build_args: &self.service.build_args,
-            build_secrets: &self.service.build_secrets,
-            labels: &labels,
-            tags: &[],
-            no_cache: plan.without_cache,
-            inline_cache: self.service.cache != config::cache::Cache::Off,
-            cache_from: &cache.from,
-            registry_auth: &cache.logins,
-        };
-        let built = engine.build(&request, self.events, self.deploy.cancel).await?;
-        let seconds = began.elapsed().as_secs_f64();
-        self.events.emit(Kind::BuildFinished { image: built.image_id.clone(), seconds });
-        if let Some(keyed) = &plan.keyed {
-            self.trail.key_is_void = !known::holds(self.service, keyed, self.events).await;
-        }
-        Ok(built)
-    }
-
-    async fn inspect(&self, engine: &Engine, built: &Built) -> Result<Image> {
-        self.events.stage(Stage::Inspect);
-        let Deploy { specification, leaks, .. } = *self.deploy;
-        let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
-        image.require_architecture(self.service.platform.architecture())?;
-        let look = Look {
-            engine,
-            image: &image,
-            bases: &built.bases,
-            service: self.service,
-            secrets: &specification.secrets,
-            events: self.events,
-        };
-        self.unless_cancelled(leaks.check(&look)).await?;
-        Ok(image)
-    }
-
-    fn check_known(&self, image: &Image) -> Result<()> {
-        image.require_architecture(self.service.platform.architecture())?;
-        leak::check_known(image, self.service, &self.deploy.specification.secrets)
-    }
-
-    /// Pushes under every tag. Returns the digests that prove it.
-    async fn push(
-        &mut self,
-        engine: &'a Engine,
-        image: &Image,
-        plan: &Build,
-        together: &Together,
-    ) -> Result<Vec<String>, Stop> {
-        let failed = |error| Stop::new(Verdict::PushFailed, error);
-        self.events.stage(Stage::Push);
-        let login = self.unless_cancelled(ecr::login(self.deploy.clients)).await.map_err(failed)?;
-        let courier = Courier::send_to(&login, engine, self.events);
-        let courier = self.unless_cancelled(courier).await.map_err(failed)?;
-        let turn = async { Ok(together.layers.turn(self.deploy.clients, &image.layers).await) };
-        let turn = match self.deploy.plan.services.len() {
-            1 => None,
-            _ => self.unless_cancelled(turn).await.map_err(failed)?,
-        };
-        self.put_tags(courier, &image.id, turn, &together.ends).await?;
-        let digest = self.trail.digest.clone().unwrap_or_default();
-        let manifest =
-            self.unless_cancelled(ecr::manifest(self.deploy.clients, &self.service.repository, &digest)).await;
-        let manifest = manifest.ok().flatten();
-        let keyed = plan.keyed.as_ref().filter(|_| !self.trail.key_is_void);
-        if let (Some(keyed), Some(manifest)) = (keyed, &manifest) {
-            let known = known::make(self.deploy.clients, self.service, keyed, manifest, self.events);
-            self.unless_cancelled(async {
-                known.await;
-                Ok(())
-            })
-            .await
-            .map_err(failed)?;
-        }
-        Ok(self.digests(manifest.as_ref()))
-    }
-
-    /// The commit's tag, then `latest`; then the registry is asked what `latest` is.
-    async fn put_tags(
-        &mut self,
-        mut courier: Courier<'a>,
-        image: &str,
-        mut turn: Option<Turn<'_>>,
-        ends: &Ends,
-    ) -> Result<(), Stop> {
-        let failed = |error| Stop::new(Verdict::PushFailed, error);
-        for tag in &self.plan.tags {
-            if tag == "latest" {
-                self.after_those_before(ends).await?;
-                self.ask_again().await?;
-                self.alone().await?;
-                self.trail.latest = Latest::Pushing;
-            }
-            let pushed = courier.push(image, &self.service.repository, tag, self.deploy.cancel);
-            self.trail.digest = Some(pushed.await.map_err(failed)?);
-            if let Some(turn) = turn.take() {
-                turn.arrived();
-            }
-        }
-        self.trail.latest = Latest::Pushed;
-        let digest = self.trail.digest.clone().unwrap_or_default();
-        self.rolling().confirm_latest(&digest).await
-    }
-
-    /// Those that a task may say it runs: the image's, and its child's where it is an index.
-    fn digests(&self, manifest: Option<&Manifest>) -> Vec<String> {
-        let child = manifest.and_then(|manifest| manifest.child(self.service.platform.architecture()));
-        self.trail.digest.clone().into_iter().chain(child).collect()
     }
 
     /// Waits for the services that this one depends on.

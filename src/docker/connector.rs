@@ -131,6 +131,29 @@ fn arguments(ssh: &Ssh) -> Vec<String> {
     words
 }
 
+/// What helps where `ssh` did not get through. The texts are OpenSSH's, and those of the far side's shell.
+pub(super) fn ssh_hint(address: &Address, why: &str) -> Option<&'static str> {
+    if !matches!(address, Address::Ssh(_)) {
+        return None;
+    }
+    let rows: [(&[&str], &str); 4] = [
+        (
+            &["Host key verification failed"],
+            "log in there by hand once, so that ssh knows the host; in a pipeline, put its key into known_hosts",
+        ),
+        (
+            &["Permission denied", "Too many authentication failures"],
+            "give ssh a key that this host takes: an agent, or `IdentityFile` in ~/.ssh/config",
+        ),
+        (
+            &["command not found", "docker: not found", "No such file or directory"],
+            "install the docker CLI on that host: `docker system dial-stdio` is run there",
+        ),
+        (&["Could not resolve hostname"], "correct the host's name, or give it an address in ~/.ssh/config"),
+    ];
+    rows.into_iter().find(|(texts, _)| texts.iter().any(|text| why.contains(text))).map(|(_, hint)| hint)
+}
+
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 

@@ -67,9 +67,9 @@ impl Engine {
         }
         let answer = self.client.ask(request.body(empty())).await?;
         let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| RequestError::Unanswered(vec![error.to_string()]))?.to_bytes();
+        let body = body.map_err(|error| RequestError::Unreadable(vec![error.to_string()]))?.to_bytes();
         let answer: Distribution =
-            serde_json::from_slice(&body).map_err(|error| RequestError::Unanswered(vec![error.to_string()]))?;
+            serde_json::from_slice(&body).map_err(|error| RequestError::Unreadable(vec![error.to_string()]))?;
         Ok(answer.descriptor.digest)
     }
 

@@ -36,6 +36,19 @@ pub(crate) struct Ssh {
     pub(crate) socket: Option<String>,
 }
 
+impl Address {
+    /// Whether it is on this machine, as far as the address tells.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp { host, .. } => {
+                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+            Self::Ssh(_) => false,
+        }
+    }
+}
+
 /// One address to try, and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
@@ -62,6 +75,22 @@ pub(crate) fn candidates(vars: &Vars) -> Result<Vec<Candidate>> {
     }
     let sockets = usual_sockets(vars).into_iter();
     Ok(sockets.map(|path| Candidate { address: Address::Unix(path), origin: "usual socket".to_owned() }).collect())
+}
+
+/// What keeps this text from being an engine's address.
+pub(crate) fn check_address(host: &str) -> Result<(), String> {
+    parse(host, None).map(|_| ())
+}
+
+/// The address that a builder of deploy.yaml names. `certs` is a folder as `DOCKER_CERT_PATH` is; without it, TCP speaks
+/// what it speaks for `DOCKER_HOST`.
+pub(super) fn builder(vars: &Vars, host: &str, certs: Option<&Path>) -> Result<Address> {
+    let tls = certs.map_or_else(|| tls_of_process(vars), |folder| Some(tls_files(folder, false)));
+    if let (Some(folder), Some(Tls { ca: None, certificate: None, key: None, .. })) = (certs, &tls) {
+        let what = format!("there is no ca.pem, cert.pem or key.pem in {}", folder.display());
+        return Err(Error::new(Exit::Build, what).hint("correct `certs` of the builder in deploy.yaml"));
+    }
+    parse(host, tls).map_err(|why| Error::new(Exit::Usage, format!("`{}`: {why}", without_password(host))).hint(FORMS))
 }
 
 const FORMS: &str =

@@ -1,5 +1,6 @@
 //! The engine that answers: found, asked what it is, and kept for the run.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +10,18 @@ use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 
-use super::connector::Connector;
+use super::connector::{Connector, ssh_hint};
 use super::credentials::Credentials;
-use super::endpoint::{Address, Candidate, candidates};
+use super::endpoint::{Address, Candidate, builder, candidates};
+use super::gone;
 use super::http::{Client, chain, empty};
+use super::tls;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::vars::Vars;
 
+/// Where an address comes from that deploy.yaml names.
+const BUILDER: &str = "builder of deploy.yaml";
 /// The newest API that was tried. An engine that is newer is spoken to in this one.
 const NEWEST_API: Version = Version(1, 51);
 /// The oldest API whose `/build` can be BuildKit's (Docker 18.09).
@@ -38,6 +43,8 @@ pub(crate) struct Engine {
 /// What is known of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EngineFacts {
+    /// What deploy.yaml calls it, where it does.
+    pub(crate) name: Option<String>,
     /// `20.10.24`.
     pub(crate) version: String,
     /// The API version that is spoken with it, `1.41`.
@@ -52,12 +59,27 @@ pub(crate) struct EngineFacts {
     pub(crate) containerd_store: bool,
     /// For people: `unix:///var/run/docker.sock`.
     pub(crate) address: String,
+    /// What gives it more memory, as an imperative sentence.
+    pub(crate) more_memory: &'static str,
     /// Whether it runs on the same kernel, so that its loopback is very likely ours.
     pub(crate) on_this_host: bool,
 }
 
+impl EngineFacts {
+    /// As deploy.yaml calls it, and its address.
+    pub(crate) fn label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name} ({})", self.address),
+            None => self.address.clone(),
+        }
+    }
+}
+
 impl std::fmt::Display for EngineFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "{name}: ")?;
+        }
         write!(f, "{} on {}/{} at {}", self.version, self.os, self.arch, self.address)
     }
 }
@@ -68,12 +90,26 @@ impl Engine {
     pub(crate) async fn connect(vars: &Vars) -> Result<Self> {
         let mut tried = Vec::new();
         for candidate in candidates(vars)? {
-            match reach(&candidate).await {
-                Ok((client, ping)) => return Self::acquaint(vars, client, &ping).await,
+            match reach(vars, &candidate).await {
+                Ok((client, ping)) => return Self::acquaint(vars, client, &ping, None).await,
                 Err(why) => tried.push((candidate, why)),
             }
         }
         Err(unreachable(&tried))
+    }
+
+    /// The engine at an address of deploy.yaml's `builder`. `certs` is a folder as `DOCKER_CERT_PATH` is.
+    pub(crate) async fn connect_to(name: &str, host: &str, certs: Option<&Path>, vars: &Vars) -> Result<Self> {
+        let candidate = Candidate { address: builder(vars, host, certs)?, origin: BUILDER.to_owned() };
+        match reach(vars, &candidate).await {
+            Ok((client, ping)) => {
+                let name = (name != host).then(|| name.to_owned());
+                let engine = Self::acquaint(vars, client, &ping, name).await?;
+                engine.require_buildkit()?;
+                Ok(engine)
+            }
+            Err(why) => Err(unreachable(&[(candidate, why)])),
+        }
     }
 
     pub(crate) fn facts(&self) -> &EngineFacts {
@@ -83,6 +119,12 @@ impl Engine {
     /// For what has no place here: containers, networks. It shares our connections.
     pub(crate) fn bollard(&self) -> &bollard::Docker {
         &self.bollard
+    }
+
+    /// Whether what it is sent can be read on the way.
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        let address = self.client.connector().address();
+        matches!(address, Address::Tcp { tls: None, .. }) && !address.is_loopback()
     }
 
     /// An error when the engine cannot build as shipit needs it to.
@@ -95,7 +137,7 @@ impl Engine {
             .hint("use Docker Engine 18.09 or newer; podman's Docker API has no BuildKit sessions"))
     }
 
-    async fn acquaint(vars: &Vars, client: Client, ping: &HeaderMap) -> Result<Self> {
+    async fn acquaint(vars: &Vars, client: Client, ping: &HeaderMap, name: Option<String>) -> Result<Self> {
         let address = client.connector().address().to_string();
         let doing = || format!("the engine at {address} does not say what it is");
         let version: VersionAnswer =
@@ -110,8 +152,10 @@ impl Engine {
         // Bitbucket's Docker may refuse this one; what it would tell has defaults.
         let info: InfoAnswer = client.get("/info", "").await.unwrap_or_default();
         let facts = EngineFacts {
+            name,
             buildkit: api >= FIRST_WITH_BUILDKIT && !ping.contains_key("libpod-api-version"),
             containerd_store: info.has_containerd_store(),
+            more_memory: gone::more_memory(vars, client.connector().address()),
             on_this_host: is_on_this_host(client.connector().address(), version.kernel_version.as_deref()),
             version: version.version,
             api_version: api.to_string(),
@@ -125,7 +169,7 @@ impl Engine {
 }
 
 /// Asks whether anybody is there. GET, because Bitbucket's Docker refuses HEAD.
-async fn reach(candidate: &Candidate) -> Result<(Client, HeaderMap), String> {
+async fn reach(vars: &Vars, candidate: &Candidate) -> Result<(Client, HeaderMap), String> {
     if let Address::Unix(path) = &candidate.address {
         match path.try_exists() {
             Ok(true) => {}
@@ -134,7 +178,7 @@ async fn reach(candidate: &Candidate) -> Result<(Client, HeaderMap), String> {
         }
     }
     let connector = Connector::new(candidate.address.clone()).map_err(|error| error.line())?;
-    let client = Client::new(connector);
+    let client = Client::new(connector, gone::hint(vars, &candidate.address));
     let ping = client.ask(client.request(Method::GET, "/_ping", "").body(empty()));
     match tokio::time::timeout(PATIENCE, ping).await {
         Ok(Ok(response)) => Ok((client, response.headers().clone())),
@@ -151,6 +195,15 @@ fn unreachable(tried: &[(Candidate, String)]) -> Error {
     let denied = tried
         .iter()
         .any(|(candidate, why)| matches!(candidate.address, Address::Unix(_)) && why.contains("Permission denied"));
+    let of_way = |(candidate, why): &(Candidate, String)| {
+        tls::hint(&candidate.address, why).or_else(|| ssh_hint(&candidate.address, why))
+    };
+    if let Some(hint) = tried.iter().find_map(of_way) {
+        return error.hint(hint);
+    }
+    if tried.iter().any(|(candidate, _)| candidate.origin == BUILDER) {
+        return error.hint("start that engine, correct its address in deploy.yaml, or take it out");
+    }
     let chosen = !tried.iter().any(|(candidate, _)| candidate.origin == "usual socket");
     error.hint(match (denied, chosen) {
         (true, _) => "add yourself to the group that owns the socket (often `docker`), and log in again",
@@ -175,15 +228,8 @@ fn bollard_over(client: &Client, api: Version) -> Result<bollard::Docker> {
 /// A unix socket or the loopback interface may still belong to a virtual machine (Docker Desktop, colima): its kernel
 /// is another than ours. Where ours is unknown, the answer is no.
 fn is_on_this_host(address: &Address, kernel: Option<&str>) -> bool {
-    let near = match address {
-        Address::Unix(_) => true,
-        Address::Tcp { host, .. } => {
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
-        Address::Ssh(_) => false,
-    };
     let ours = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    near && !ours.is_empty() && kernel.is_none_or(|kernel| kernel == ours.trim())
+    address.is_loopback() && !ours.is_empty() && kernel.is_none_or(|kernel| kernel == ours.trim())
 }
 
 #[derive(Deserialize)]
@@ -236,7 +282,7 @@ fn spoken(answer: &VersionAnswer) -> Version {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, InfoAnswer, VersionAnswer, spoken, unreachable};
+    use super::{BUILDER, Candidate, InfoAnswer, VersionAnswer, spoken, unreachable};
     use crate::docker::endpoint::parse;
 
     #[test]
@@ -266,6 +312,21 @@ mod tests {
         let info = r#"{"DriverStatus":[["Backing Filesystem","extfs"]]}"#;
         assert!(!serde_json::from_str::<InfoAnswer>(info).unwrap().has_containerd_store());
         assert!(!serde_json::from_str::<InfoAnswer>(r#"{"DriverStatus":null}"#).unwrap().has_containerd_store());
+    }
+
+    #[test]
+    fn an_ssh_that_does_not_get_through_says_what_it_lacks() {
+        for (why, expected) in [
+            ("ssh: Host key verification failed.", "known_hosts"),
+            ("ssh: me@h: Permission denied (publickey).", "IdentityFile"),
+            ("ssh: bash: line 1: docker: command not found", "docker CLI on that host"),
+            ("ssh: Could not resolve hostname h: Name or service not known", "host's name"),
+            ("ssh: something else", "correct its address in deploy.yaml"),
+        ] {
+            let address = parse("ssh://me@h", None).unwrap();
+            let error = unreachable(&[(Candidate { address, origin: BUILDER.to_owned() }, why.to_owned())]);
+            assert!(error.hints()[0].contains(expected), "{why}: {:?}", error.hints());
+        }
     }
 
     #[test]

@@ -29,24 +29,29 @@ pub(super) struct Client {
     pool: legacy::Client<Connector, Body>,
     /// `/v1.41`, or empty before it is known.
     version: String,
+    /// What helps where nobody answers.
+    if_gone: &'static str,
 }
 
 /// Why a request has no good answer.
 #[derive(Debug)]
 pub(super) enum RequestError {
-    /// No answer at all; the chain of causes, outermost first.
-    Unanswered(Vec<String>),
+    /// No answer at all; the chain of causes, outermost first, and what helps.
+    Unanswered { causes: Vec<String>, hint: &'static str },
+    /// An answer that makes no sense, or a request that could not be put together.
+    Unreadable(Vec<String>),
     /// The engine answered with an error, in its own words.
     Refused { status: StatusCode, message: String },
 }
 
 impl Client {
-    pub(super) fn new(connector: Connector) -> Self {
+    /// `if_gone`: what helps where nobody answers.
+    pub(super) fn new(connector: Connector, if_gone: &'static str) -> Self {
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .build(connector.clone());
-        Self { connector, pool, version: String::new() }
+        Self { connector, pool, version: String::new(), if_gone }
     }
 
     /// The same client, for the API of this version (`1.41`).
@@ -57,6 +62,10 @@ impl Client {
 
     pub(super) fn connector(&self) -> &Connector {
         &self.connector
+    }
+
+    pub(super) fn if_gone(&self) -> &'static str {
+        self.if_gone
     }
 
     /// A request for a path beneath the API's version; `query` is encoded already, with no `?`.
@@ -86,7 +95,7 @@ impl Client {
 
     /// Sends, and takes any status below 400 for a good answer.
     pub(super) async fn ask(&self, request: http::Result<Request<Body>>) -> Result<Response<Incoming>, RequestError> {
-        let request = request.map_err(|error| RequestError::Unanswered(vec![error.to_string()]))?;
+        let request = request.map_err(|error| RequestError::Unreadable(vec![error.to_string()]))?;
         let response = self.send(request).await.map_err(|error| self.unanswered(&error))?;
         if response.status().as_u16() < 400 {
             return Ok(response);
@@ -101,9 +110,9 @@ impl Client {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, RequestError> {
         let response = self.ask(self.request(Method::GET, path, query).body(empty())).await?;
         let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| RequestError::Unanswered(vec![error.to_string()]))?.to_bytes();
+        let body = body.map_err(|error| self.unanswered(error.as_ref()))?.to_bytes();
         serde_json::from_slice(&body).map_err(|error| {
-            RequestError::Unanswered(vec![format!("the answer to GET {path} is not as expected"), error.to_string()])
+            RequestError::Unreadable(vec![format!("the answer to GET {path} is not as expected"), error.to_string()])
         })
     }
 
@@ -118,7 +127,7 @@ impl Client {
         if !complaint.is_empty() {
             causes.push(format!("ssh: {complaint}"));
         }
-        RequestError::Unanswered(causes)
+        RequestError::Unanswered { causes, hint: self.if_gone }
     }
 }
 
@@ -127,10 +136,11 @@ impl RequestError {
     pub(super) fn during(self, exit: Exit, doing: impl Into<String>) -> Error {
         let error = Error::new(exit, doing);
         match self {
-            Self::Unanswered(causes) => {
+            Self::Unanswered { causes, hint } => {
                 let error = error.cause("the Docker Engine did not answer");
-                causes.into_iter().fold(error, Error::cause).hint("check that the engine still runs: `docker version`")
+                causes.into_iter().fold(error, Error::cause).hint(hint).engine_lost()
             }
+            Self::Unreadable(causes) => causes.into_iter().fold(error, Error::cause),
             Self::Refused { message, .. } => {
                 let hint = plugin_hint(&message);
                 let error = error.cause(message);
@@ -147,7 +157,7 @@ impl RequestError {
 impl std::fmt::Display for RequestError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unanswered(causes) => f.write_str(&causes.join(": ")),
+            Self::Unanswered { causes, .. } | Self::Unreadable(causes) => f.write_str(&causes.join(": ")),
             Self::Refused { status, message } if message.is_empty() => write!(f, "HTTP {status}"),
             Self::Refused { message, .. } => f.write_str(message),
         }

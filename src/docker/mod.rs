@@ -14,6 +14,7 @@ mod engine;
 mod engine_fakes;
 #[cfg(test)]
 mod engine_tests;
+mod gone;
 mod http;
 mod ignore;
 mod image;
@@ -27,6 +28,7 @@ pub(crate) use build::{BuildRequest, Built};
 pub(crate) use context::{ContextFilter, Entry, EntryKind, WalkError, walk_context};
 pub(crate) use context_store::hexadecimal;
 pub(crate) use credentials::RegistryAuth;
+pub(crate) use endpoint::check_address;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;
 pub(crate) use ignore::{

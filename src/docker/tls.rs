@@ -9,7 +9,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use super::endpoint::Tls;
+use super::endpoint::{Address, Tls};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -36,6 +36,28 @@ pub(super) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
+/// What helps where a handshake failed. The texts are rustls', and Go's for an engine that wants TLS and gets none.
+pub(super) fn hint(address: &Address, why: &str) -> Option<&'static str> {
+    let Address::Tcp { tls, .. } = address else { return None };
+    if tls.is_none() {
+        let wants_tls = why.contains("HTTP request to an HTTPS server") || why.contains("invalid HTTP version");
+        return wants_tls.then_some(
+            "the engine speaks TLS: name the folder with ca.pem, cert.pem and key.pem (`certs`, DOCKER_CERT_PATH)",
+        );
+    }
+    if why.contains("CertificateRequired") || why.contains("BadCertificate") || why.contains("UnknownCA") {
+        return Some(
+            "the engine wants a client's certificate of its own authority: cert.pem and key.pem of the folder",
+        );
+    }
+    if why.contains("invalid peer certificate") {
+        return Some(
+            "the engine's certificate is not for this address, or not of the authority in ca.pem of the folder",
+        );
+    }
+    why.contains("corrupt message").then_some("the engine speaks no TLS: take `certs` out, or DOCKER_TLS_VERIFY")
+}
+
 fn roots(tls: &Tls) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     if let Some(ca) = &tls.ca {
@@ -58,7 +80,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 fn unusable(path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
     Error::new(Exit::Build, format!("cannot use {} for TLS to the Docker Engine", path.display()))
         .because(error)
-        .hint("check DOCKER_CERT_PATH, or the TLS files of the Docker context")
+        .hint("check DOCKER_CERT_PATH, the TLS files of the Docker context, or `certs` of the builder")
 }
 
 /// Takes any certificate, for a context with `SkipTLSVerify`. Signatures are still checked.

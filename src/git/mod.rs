@@ -7,6 +7,7 @@ pub(crate) mod diff;
 pub(crate) mod log;
 pub(crate) mod past;
 mod program;
+pub(crate) mod survey;
 
 use std::path::{Path, PathBuf};
 

@@ -43,6 +43,8 @@ pub(crate) struct SeedService {
     /// `None`: the region of the options.
     pub(crate) region: Option<String>,
     pub(crate) repository: String,
+    /// Of the service's `cache`.
+    pub(crate) cache_repository: Option<String>,
     pub(crate) cluster: String,
     pub(crate) service: String,
     pub(crate) container: String,

@@ -40,8 +40,10 @@ fn sow_service(state: &mut State, options: &Options, seed: &SeedService, now: Mi
     let place = Place::new(account, seed.region.as_ref().unwrap_or(&options.region));
     let host = state.host.clone();
     let holdings = state.at(&place);
-    if !holdings.repositories.contains_key(&seed.repository) {
-        holdings.repositories.insert(seed.repository.clone(), Repository::new(&seed.repository, now));
+    for name in std::iter::once(&seed.repository).chain(&seed.cache_repository) {
+        if !holdings.repositories.contains_key(name) {
+            holdings.repositories.insert(name.clone(), Repository::new(name, now));
+        }
     }
     let cluster = holdings
         .clusters

@@ -150,6 +150,7 @@ fn options(folder: &Path) -> Options {
             account: None,
             region: None,
             repository: "api".to_owned(),
+            cache_repository: None,
             cluster: "dev".to_owned(),
             service: "api".to_owned(),
             container: "app".to_owned(),

@@ -43,13 +43,13 @@ impl Console {
             .map_err(|error| Error::new(Exit::Fault, "the answer cannot be written to stdout").because(&error))
     }
 
-    pub(crate) fn error(&self, error: &Error) {
-        print_error(&self.out, error);
-    }
-
-    /// A word beside the answer.
+    /// A remark on an answer: it goes to stderr, so that the answer can be piped.
     pub(crate) fn note(&self, text: &str) {
         self.out.line(To::Talk, &Line::new().dim("note: ").plain(text).hanging(6));
+    }
+
+    pub(crate) fn error(&self, error: &Error) {
+        print_error(&self.out, error);
     }
 
     pub(crate) fn format(&self) -> Format {

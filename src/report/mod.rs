@@ -5,7 +5,9 @@ mod changed;
 mod clean;
 mod console;
 mod diagnosis;
+mod doctor;
 mod error;
+mod init;
 mod json;
 mod line;
 mod live;
@@ -30,7 +32,11 @@ use tokio::task::JoinHandle;
 
 pub(crate) use changed::{Form, print as print_changed};
 pub(crate) use console::{Console, Reporting};
+pub(crate) use doctor::doctor as print_doctor;
 use error::print as print_error;
+pub(crate) use init::{
+    Fate, difference as print_difference, file as print_file, notes as print_notes, to_do as print_to_do,
+};
 pub(crate) use out::Out;
 use shared_redactor::SharedRedactor;
 pub(crate) use standing::{history as print_history, status as print_status};

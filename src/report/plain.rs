@@ -87,7 +87,8 @@ impl Plain {
                 summary::print(&self.out, &self.run, event.at, *exit_code, environment.as_deref(), services);
             }
             // The push is summed up when it ends.
-            Kind::TagPushed { .. } | Kind::ImageSearched { .. } if self.verbose == 0 => {}
+            Kind::TagPushed { .. } | Kind::ImageSearched { .. } | Kind::BuildPlaced { one_of_several: false, .. }
+                if self.verbose == 0 => {}
             kind => {
                 for line in story::told(kind) {
                     self.say(event, &service, line);

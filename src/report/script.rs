@@ -29,6 +29,7 @@ pub(super) fn deployed(service: &str) -> Outcome {
         since: None,
         revision: Some(REVISION.to_owned()),
         deployment: Some(DEPLOYMENT.to_owned()),
+        builder: None,
         url: Some("http://127.0.0.1:32768".to_owned()),
         reason: None,
         hint: None,

@@ -95,7 +95,8 @@ impl Terminal {
             Kind::BuildLog { line, .. } if self.verbose > 0 => {
                 self.stay(&self.mark(Tone::Dim, "│", &service).plain(line.clone()));
             }
-            Kind::TagPushed { .. }
+            Kind::BuildPlaced { one_of_several: false, .. }
+            | Kind::TagPushed { .. }
             | Kind::ImageSearched { .. }
             | Kind::RolloutStarted { .. }
             | Kind::ServiceEvent { .. }

@@ -1,19 +1,25 @@
 //! What the tests are written in: a project that reads as a sentence, the stand-in that it deploys to, and what the
 //! binary said.
 
+mod certificates;
 mod containers;
 mod engine;
 mod http;
+mod pipelines;
 mod project;
+mod proxy;
 mod ran;
 mod running;
 mod stand_in;
 mod terminal;
 
+pub(crate) use certificates::Certificates;
 pub(crate) use containers::OnThisMachine;
 pub(crate) use engine::{docker, engine, with_base_image};
 pub(crate) use http::get;
+pub(crate) use pipelines::refusal as pipelines_refuse;
 pub(crate) use project::Project;
+pub(crate) use proxy::EngineProxy;
 pub(crate) use ran::Ran;
 pub(crate) use running::{Running, signal};
 pub(crate) use stand_in::StandIn;

@@ -81,6 +81,21 @@ impl StandIn {
         all.into_iter().filter(is_it).collect()
     }
 
+    /// The name of every call so far: `ecs:UpdateService`, or `GET /v2/…` of the registry.
+    pub(crate) fn operations(&self) -> Vec<String> {
+        let journal = self.http("GET /_stand-in/calls", &[], "");
+        let all = journal["calls"].as_array().cloned().expect("a journal");
+        all.iter().map(|call| call["operation"].as_str().expect("an operation").to_owned()).collect()
+    }
+
+    /// The requests to the registry so far, as `PUT /v2/api-dev/manifests/latest`.
+    pub(crate) fn registry_requests(&self) -> Vec<String> {
+        let journal = self.http("GET /_stand-in/calls", &[], "");
+        let all = journal["calls"].as_array().expect("a journal").iter();
+        let operations = all.map(|call| call["operation"].as_str().expect("an operation").to_owned());
+        operations.filter(|operation| operation.contains(" /v2/")).collect()
+    }
+
     /// Waits until the action was called.
     #[track_caller]
     pub(crate) fn wait_for(&self, action: &str) {

@@ -3,6 +3,7 @@
 mod batch;
 mod convert;
 mod deployment_records;
+mod list_services;
 mod run_task;
 mod service;
 mod service_deployments;
@@ -14,6 +15,7 @@ mod update;
 
 pub(super) use batch::Batch;
 pub(crate) use deployment_records::{DeploymentRecord, Hook, RecordStatus, list as list_deployment_records};
+pub(crate) use list_services::list as list_services;
 pub(crate) use run_task::{TaskRequest, run as run_task, started_by as list_tasks_started_by, stop as stop_task};
 pub(crate) use service::{describe, describe_optional};
 pub(crate) use service_deployments::{

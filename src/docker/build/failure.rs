@@ -7,7 +7,7 @@ use super::log::plain;
 use super::progress::FailedStep;
 use super::request::BuildRequest;
 use crate::docker::engine::EngineFacts;
-use crate::docker::http::plugin_hint;
+use crate::docker::http::{RequestError, plugin_hint};
 use crate::docker::ignore::{Matcher, locate};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -38,6 +38,29 @@ pub(super) fn explain(
         None => Error::new(Exit::Build, "the build failed").cause(reason(&message)),
     };
     hint.into_iter().fold(error, Error::hint)
+}
+
+/// The engine did not even begin.
+pub(super) fn refused(error: RequestError, request: &BuildRequest<'_>, engine: &EngineFacts) -> Error {
+    const WHAT: &str = "the Docker Engine refused the build";
+    match error {
+        RequestError::Refused { message, .. }
+            if plugin_hint(&message).is_some() && engine.arch != request.platform.architecture() =>
+        {
+            let own = format!("{}/{}", engine.os, engine.arch);
+            Error::new(Exit::Build, WHAT).cause(message).hint(format!(
+                "Bitbucket's Docker builds for {own} alone: use a step or a runner of that architecture, `runtime: cloud: \
+                 version: \"3\"`, or an engine of it as `builder:`; or take `platform: {}` out",
+                request.platform
+            ))
+        }
+        error => error.during(Exit::Build, WHAT),
+    }
+}
+
+/// Whether the step's own program ended it. One that was killed may have been killed with its engine.
+pub(super) fn ended_by_itself(error: &str) -> bool {
+    capture(r"exit code: (\d+)", error).is_some_and(|code| code != "137" && code != "143")
 }
 
 /// The engine's sentence without the layers of Go functions in front of it.
@@ -88,7 +111,19 @@ fn hint(message: &str, step: Option<&FailedStep>, request: &BuildRequest<'_>, en
         return Some("make room on the engine: `docker system df`, then `docker builder prune`".to_owned());
     }
     if message.contains("exit code: 137") || said("signal: killed") {
-        return Some("the step was killed, most likely for want of memory: give the engine more".to_owned());
+        return Some(format!("the step was killed, most likely for want of memory: {}", engine.more_memory));
+    }
+    if message.contains("SSH key") || message.contains("no ssh handler") {
+        return Some(
+            "no ssh agent is forwarded: take `--mount=type=ssh` out of that step, and mount a key or a token with \
+             `build_secrets` and `--mount=type=secret`"
+                .to_owned(),
+        );
+    }
+    if message.contains("network.host") || message.contains("security.insecure") {
+        return Some(
+            "the engine gives builds no such right: take `--network=host` or `--security=insecure` out".to_owned(),
+        );
     }
     if let Some(source) = capture(r#""/?([^"]+)":? not found"#, message) {
         return Some(missing_source(&source, request));
@@ -264,6 +299,9 @@ mod tests {
             ("docker.io/library/x:9: not found", "tag of the base image"),
             ("target stage x could not be found", "`target`"),
             ("authorization denied by plugin pipelines: no", "Bitbucket"),
+            ("no SSH key \"default\" forwarded from the client", "`build_secrets`"),
+            ("failed to load LLB: network.host is not allowed", "--network=host"),
+            ("executor failed running [/bin/sh -c make]: exit code: 137", "give the engine more"),
         ] {
             let error = with_request(context.path(), |request| explain(message, None, request, &engine("amd64")));
             assert!(error.hints()[0].contains(hint), "{message}: {:?}", error.hints());

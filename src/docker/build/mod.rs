@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use self::messages::{Lines, Message};
-use self::progress::Progress;
+use self::progress::{FailedStep, Progress};
 pub(crate) use self::request::BuildRequest;
 use super::engine::Engine;
 use super::http::{Query, RequestError, chain, empty};
@@ -66,7 +66,7 @@ impl Engine {
                 .client
                 .ask(post.body(empty()))
                 .await
-                .map_err(|error| error.during(Exit::Build, "the Docker Engine refused the build"))?;
+                .map_err(|error| failure::refused(error, request, self.facts()))?;
             follow_answer(response.into_body(), &mut progress, events).await
         };
         let outcome = tokio::select! {
@@ -82,15 +82,24 @@ impl Engine {
         match outcome {
             Ok(Answer::Built(image_id)) => Ok(Built { image_id, bases: progress.bases() }),
             // Our own fault is the cause; what the engine says of it is an echo.
-            Ok(Answer::Failed(message)) => Err(fault
+            Ok(Answer::Failed(message)) => Err(match fault.take() {
+                Some(own) => own,
+                None => self.why_failed(&message, progress.failed_step(), request).await,
+            }),
+            Ok(Answer::Broken(why)) => Err(fault
                 .take()
-                .unwrap_or_else(|| failure::explain(&message, progress.failed_step(), request, self.facts()))),
-            Ok(Answer::Broken(why)) => Err(fault.take().unwrap_or_else(|| {
-                let error = Error::new(Exit::Build, "the Docker Engine ended the build without an answer");
-                why.into_iter().fold(error, Error::cause).hint("check that the engine still runs and has memory left")
-            })),
+                .unwrap_or_else(|| self.lost("the Docker Engine ended the build without an answer", why))),
             Err(error) => Err(error),
         }
+    }
+
+    /// An engine that is being stopped ends its builds with a failure before it goes.
+    async fn why_failed(&self, message: &str, step: Option<FailedStep>, request: &BuildRequest<'_>) -> Error {
+        let by_itself = step.as_ref().is_some_and(|step| failure::ended_by_itself(&step.error));
+        if by_itself || self.is_there().await {
+            return failure::explain(message, step, request, self.facts());
+        }
+        self.lost("the Docker Engine went away during the build", vec![message.to_owned()])
     }
 
     async fn cancel_build(&self, id: &str) {

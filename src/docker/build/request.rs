@@ -118,6 +118,7 @@ pub(super) mod tests {
 
     pub(in crate::docker::build) fn engine(arch: &str) -> EngineFacts {
         EngineFacts {
+            name: None,
             version: "20.10.24".into(),
             api_version: "1.41".into(),
             os: "linux".into(),
@@ -125,6 +126,7 @@ pub(super) mod tests {
             buildkit: true,
             containerd_store: false,
             address: "unix:///var/run/docker.sock".into(),
+            more_memory: "give the engine more",
             on_this_host: true,
         }
     }

@@ -56,8 +56,12 @@ impl Engine {
                 self.client.request(Method::POST, &path, &query).header("X-Registry-Auth", auth.header()).body(empty());
             let response =
                 self.client.ask(request).await.map_err(|error| (failure::refused(reference, error), false))?;
-            let followed = follow_answer(response.into_body(), events).await;
-            followed.map_err(|message| (failure::explain(reference, &message), failure::may_pass(&message)))
+            follow_answer(response.into_body(), events).await.map_err(|ended| match ended {
+                Ended::Refused(message) => (failure::explain(reference, &message), failure::may_pass(&message)),
+                Ended::Broken(why) => {
+                    (self.lost(format!("cannot push {reference}"), why).with_exit(Exit::Registry), false)
+                }
+            })
         };
         let push = async {
             let mut pauses = AGAIN_AFTER.into_iter();
@@ -124,19 +128,27 @@ struct Aux {
     digest: Option<String>,
 }
 
-/// Reads the progress to its end; the error is the engine's own text.
-async fn follow_answer(mut body: Incoming, events: &Events) -> Result<Pushed, String> {
+/// Why a push came to no digest.
+enum Ended {
+    /// In the engine's own words.
+    Refused(String),
+    /// The connection to the engine ended first.
+    Broken(Vec<String>),
+}
+
+/// Reads the progress to its end.
+async fn follow_answer(mut body: Incoming, events: &Events) -> Result<Pushed, Ended> {
     let mut layers = Layers::default();
     let mut digest = None;
     let mut buffer: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| chain(&error).join(": "))?;
+        let frame = frame.map_err(|error| Ended::Broken(chain(&error)))?;
         buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
         while let Some(end) = buffer.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
             let Ok(line) = serde_json::from_slice::<Line>(&line) else { continue };
             if let Some(error) = line.error {
-                return Err(error);
+                return Err(Ended::Refused(error));
             }
             digest = line.aux.and_then(|aux| aux.digest).or_else(|| digest_in(&line.status)).or(digest);
             let progress = line.progress_detail.unwrap_or_default();
@@ -149,7 +161,9 @@ async fn follow_answer(mut body: Incoming, events: &Events) -> Result<Pushed, St
             buffer.clear();
         }
     }
-    digest.map(|digest| Pushed { digest }).ok_or_else(|| "the engine ended the push without a digest".to_owned())
+    digest
+        .map(|digest| Pushed { digest })
+        .ok_or_else(|| Ended::Broken(vec!["the engine ended the push without a digest".to_owned()]))
 }
 
 /// The last line of a push, `TAG: digest: sha256:… size: 527`.

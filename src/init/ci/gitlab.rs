@@ -1,0 +1,46 @@
+//! .gitlab-ci.yml.
+
+use std::fmt::Write as _;
+
+use super::{IMAGE, command};
+use crate::init::draft::{Draft, EnvironmentDraft};
+use crate::init::yaml::scalar;
+
+pub(super) fn render(draft: &Draft) -> String {
+    let stages: Vec<String> = draft.environments.iter().map(|environment| scalar(&environment.name)).collect();
+    let mut text = format!(
+        "image: {IMAGE}        # decide: an image with shipit and git in it\n\nstages: [check, {}]\n\n.deploy:\n  timeout: 1h\n  \
+         services: [docker:dind]\n  variables:\n    DOCKER_HOST: tcp://docker:2375\n    DOCKER_TLS_CERTDIR: \"\"\n    \
+         GIT_DEPTH: \"50\"\n",
+        stages.join(", ")
+    );
+    if let Some(role) = &draft.role {
+        let _ = writeln!(
+            text,
+            "  id_tokens:\n    AWS_ID_TOKEN: {{ aud: https://gitlab.com }}\n  before_script:\n    - export \
+             AWS_ROLE_ARN={role} AWS_WEB_IDENTITY_TOKEN_FILE=/tmp/token\n    - printf %s \"$AWS_ID_TOKEN\" > /tmp/token"
+        );
+    }
+    text.push_str(
+        "\ncheck:\n  stage: check\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\n  script:\n    - \
+         shipit check\n",
+    );
+    for environment in &draft.environments {
+        job(&mut text, draft, environment);
+    }
+    text
+}
+
+fn job(text: &mut String, draft: &Draft, environment: &EnvironmentDraft) {
+    let name = scalar(&environment.name);
+    let _ = writeln!(
+        text,
+        "\n{name}:\n  extends: .deploy\n  stage: {name}\n  environment: {{ name: {name} }}\n  rules:\n    - if: \
+         $CI_COMMIT_BRANCH == \"{}\"",
+        environment.branch
+    );
+    if environment.approval {
+        text.push_str("      when: manual                    # a person presses the button\n");
+    }
+    let _ = writeln!(text, "  script:\n    - {}", command(draft, environment));
+}

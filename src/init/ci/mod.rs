@@ -1,0 +1,136 @@
+//! The CI file that belongs to a draft: one line of shipit a step, production behind a person's hand, and a check in the
+//! pull request.
+
+mod bitbucket;
+mod github;
+mod gitlab;
+
+use super::draft::{Draft, EnvironmentDraft};
+use crate::ci::Provider;
+
+/// What stands in place of the image that only the team can name.
+const IMAGE: &str = "your-registry/shipit:1";
+
+/// Where that provider looks for its file.
+pub(super) const fn path(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Bitbucket => "bitbucket-pipelines.yml",
+        Provider::GitHub => ".github/workflows/shipit.yml",
+        Provider::GitLab => ".gitlab-ci.yml",
+    }
+}
+
+pub(super) fn render(provider: Provider, draft: &Draft) -> String {
+    match provider {
+        Provider::Bitbucket => bitbucket::render(draft),
+        Provider::GitHub => github::render(draft),
+        Provider::GitLab => gitlab::render(draft),
+    }
+}
+
+/// What a person has to do with the provider before the file works.
+pub(super) fn to_do(provider: Provider, draft: &Draft) -> Vec<String> {
+    let names = draft.names().join(", ");
+    let guarded: Vec<&str> =
+        draft.environments.iter().filter(|one| one.approval).map(|one| one.name.as_str()).collect();
+    let mut all = vec![format!("put an image with shipit and git in it in the place of {IMAGE}")];
+    match provider {
+        Provider::Bitbucket => all.push(format!("Repository settings, Deployments: have the environments {names}")),
+        Provider::GitHub => all.push(format!(
+            "Settings, Environments: have {names}, with required reviewers on {}: a job of it then waits for them",
+            guarded.join(", ")
+        )),
+        Provider::GitLab => all.push("the runner has to allow the docker:dind service (privileged)".to_owned()),
+    }
+    let secrets = draft.environments.iter().map(|environment| draft.variables(&environment.name).len()).sum::<usize>();
+    if secrets > 0 {
+        all.push(
+            "the secrets stay the pipeline's variables, under the names that `shipit check --env NAME` asks for"
+                .to_owned(),
+        );
+    }
+    if draft.role.is_none() {
+        all.push(
+            "give the pipeline a role by OIDC, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as secured variables"
+                .to_owned(),
+        );
+    }
+    all
+}
+
+/// The command of an environment's step. The branch alone leads to the first of its environments.
+fn command(draft: &Draft, environment: &EnvironmentDraft) -> String {
+    let first = draft.of_branch(&environment.branch).first().is_some_and(|first| first.name == environment.name);
+    let name =
+        if first && environment.after.is_none() { String::new() } else { format!(" --env {}", environment.name) };
+    let approve = if environment.approval { " --approve" } else { "" };
+    format!("shipit deploy{name}{approve}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_yaml::Value;
+
+    use super::{command, render};
+    use crate::ci::Provider;
+    use crate::init::draft::{Draft, EnvironmentDraft};
+
+    fn draft(role: Option<&str>) -> Draft {
+        let environment = |name: &str, branch: &str, after: Option<&str>, approval| EnvironmentDraft {
+            name: name.to_owned(),
+            branch: branch.to_owned(),
+            after: after.map(str::to_owned),
+            approval,
+        };
+        Draft {
+            region: Some("eu-west-1".to_owned()),
+            environments: vec![
+                environment("dev", "develop", None, false),
+                environment("sandbox", "main", None, false),
+                environment("prod", "main", Some("sandbox"), true),
+                environment("eu", "release/1", None, true),
+            ],
+            role: role.map(str::to_owned),
+            ..Draft::default()
+        }
+    }
+
+    #[test]
+    fn a_command_says_no_more_than_it_has_to() {
+        let draft = draft(None);
+        let commands: Vec<String> = draft.environments.iter().map(|one| command(&draft, one)).collect();
+        assert_eq!(
+            commands,
+            ["shipit deploy", "shipit deploy", "shipit deploy --env prod --approve", "shipit deploy --approve"]
+        );
+    }
+
+    #[test]
+    fn every_file_is_yaml_and_prod_waits_for_a_person() {
+        for role in [None, Some("arn:aws:iam::123456789012:role/deploy")] {
+            for provider in [Provider::Bitbucket, Provider::GitHub, Provider::GitLab] {
+                let text = render(provider, &draft(role));
+                let yaml: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+                assert_eq!(text.contains("role/deploy"), role.is_some(), "{text}");
+                let waits = match provider {
+                    Provider::Bitbucket => {
+                        let steps = &yaml["pipelines"]["branches"]["main"];
+                        // Bitbucket takes no manual step as the first one.
+                        let other = &yaml["pipelines"]["branches"]["release/1"];
+                        assert!(
+                            other[0]["step"]["trigger"].is_null() && other[1]["step"]["trigger"] == "manual",
+                            "{text}"
+                        );
+                        steps[0]["step"]["trigger"].is_null() && steps[1]["step"]["trigger"] == "manual"
+                    }
+                    Provider::GitHub => {
+                        assert_eq!(yaml["jobs"]["prod"]["needs"], "sandbox", "{text}");
+                        yaml["jobs"]["prod"]["environment"] == "prod"
+                    }
+                    Provider::GitLab => yaml["prod"]["rules"][0]["when"] == "manual",
+                };
+                assert!(waits, "{text}");
+            }
+        }
+    }
+}

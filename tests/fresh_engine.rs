@@ -1,0 +1,148 @@
+//! An engine that has never built anything, as on a new machine of the CI: a dockerd of its own, with a bridge of its own.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Project, Ran, StandIn, engine, with_base_image};
+
+/// Stopped, with everything that it mounted and its bridge, when it goes out of scope.
+struct FreshEngine {
+    process: Child,
+    folder: tempfile::TempDir,
+    bridge: String,
+}
+
+impl FreshEngine {
+    /// With the base image in it, which a CI's engine would pull.
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        // `--bridge=none` would take the bridge of another engine away.
+        let bridge = format!("brfresh{}", std::process::id() % 1_000_000);
+        ip(&["link", "add", &bridge, "type", "bridge"]);
+        ip(&["addr", "add", "10.215.0.1/24", "dev", &bridge]);
+        ip(&["link", "set", &bridge, "up"]);
+        let log = fs::File::create(path("log")).expect("a log");
+        let process = Command::new("dockerd")
+            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
+            .args(["--host", &format!("unix://{}", path("docker.sock")), "--iptables=false"])
+            .arg(format!("--bridge={bridge}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("dockerd");
+        let mut engine = Self { process, folder, bridge };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !engine.said().contains("API listen on") {
+            let ended = engine.process.try_wait().expect("its state");
+            assert!(ended.is_none() && Instant::now() < deadline, "dockerd does not start\n{}", engine.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        engine.load("busybox:stable");
+        engine
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.folder.path().join("docker.sock").display())
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn load(&self, image: &str) {
+        let mut save = Command::new("docker")
+            .env("DOCKER_HOST", engine())
+            .args(["save", image])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("docker");
+        let image = save.stdout.take().expect("its stdout");
+        let load = Command::new("docker").env("DOCKER_HOST", self.address()).arg("load").stdin(image).output();
+        assert!(load.expect("docker").status.success() && save.wait().expect("docker").success());
+    }
+}
+
+fn ip(args: &[&str]) {
+    assert!(Command::new("ip").args(args).status().expect("ip").success(), "ip {args:?}");
+}
+
+impl Drop for FreshEngine {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = Command::new("ip").args(["link", "delete", &self.bridge]).status();
+    }
+}
+
+/// The states that a step had whose name holds this.
+fn states(ran: &Ran, step: &str) -> Vec<String> {
+    let events = ran.events().into_iter();
+    let steps = events.filter(|event| event["event"] == "build-step");
+    let mine = steps.filter(|event| event["name"].as_str().is_some_and(|name| name.contains(step)));
+    mine.filter_map(|event| event["state"].as_str().map(str::to_owned)).collect()
+}
+
+fn pushed_layers(ran: &Ran) -> usize {
+    let is_it = |event: &&Value| event["event"] == "push-layer" && event["state"] == "pushed";
+    ran.events().iter().filter(is_it).count()
+}
+
+/// What a project with this line of the service in deploy.yaml builds on a fresh engine after a change of one file, for
+/// this environment, after it was built for dev elsewhere.
+fn one_line_changed(line: &str, environment: &str) -> Ran {
+    with_base_image();
+    let fresh = FreshEngine::start();
+    let dockerfile = "FROM busybox:stable\nRUN head -c 100000 /dev/urandom > /random\nCOPY app /app\n";
+    let sample = Project::sample();
+    let manifest = fs::read_to_string(sample.path("deploy.yaml")).expect("a manifest");
+    let manifest = manifest.replace("    repository: api-${env}\n", &format!("    repository: api-${{env}}\n{line}"));
+    let project = sample
+        .file("deploy.yaml", &manifest)
+        .file("Dockerfile", dockerfile)
+        .file("app", &format!("one of {}\n", std::process::id()))
+        .committed();
+    let aws =
+        StandIn::scripted(&project, r#"{"services": {"dev/api": {"desired": 1}, "sandbox/api": {"desired": 1}}}"#);
+    let project = project.with_aws(&aws).with_engine();
+    let first = project.shipit(&["deploy", "api", "--output", "json"]).exits(0);
+    assert!(!states(&first, "RUN head").is_empty(), "{}", first.everything());
+    let project = project.file("app", "two\n").committed().var("DOCKER_HOST", &fresh.address());
+    project.shipit(&["deploy", "api", "--env", environment, "--any-branch", "--output", "json"]).exits(0)
+}
+
+#[test]
+#[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
+fn a_change_of_one_line_builds_one_layer_and_sends_one() {
+    let ran = one_line_changed("", "dev");
+    assert!(states(&ran, "RUN head").contains(&"cached".to_owned()), "{}", ran.everything());
+    assert!(states(&ran, "COPY app").contains(&"done".to_owned()), "{}", ran.everything());
+    assert_eq!(pushed_layers(&ran), 1, "{}", ran.everything());
+}
+
+#[test]
+#[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
+fn without_the_cache_everything_is_built() {
+    let ran = one_line_changed("    cache: off\n", "dev");
+    assert!(states(&ran, "RUN head").contains(&"done".to_owned()), "{}", ran.everything());
+    assert!(states(&ran, "importing cache").is_empty(), "{}", ran.everything());
+    assert!(pushed_layers(&ran) > 1, "{}", ran.everything());
+}
+
+#[test]
+#[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
+fn a_repository_for_the_cache_serves_an_environment_that_has_no_image_yet() {
+    let ran = one_line_changed("", "sandbox");
+    assert!(states(&ran, "RUN head").contains(&"done".to_owned()), "{}", ran.everything());
+    let ran = one_line_changed("    cache: { repository: builds }\n", "sandbox");
+    assert!(states(&ran, "RUN head").contains(&"cached".to_owned()), "{}", ran.everything());
+}
