@@ -62,15 +62,16 @@ impl Repository {
 
     /// `Exit::Usage` where there is no commit yet.
     pub(crate) async fn head(&self) -> Result<Head> {
-        let revision = git(&self.top, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await?;
+        let log = ["log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%s%x00%an", "HEAD", "--"];
+        let (revision, reference, log) = tokio::try_join!(
+            git(&self.top, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]),
+            git(&self.top, &["symbolic-ref", "--quiet", "HEAD"]),
+            git(&self.top, &log)
+        )?;
         let Some(revision) = revision.line() else {
             return Err(Error::new(Exit::Usage, format!("the repository {} has no commit yet", self.top.display()))
                 .hint("commit something first: what runs is named by its commit"));
         };
-        let reference = git(&self.top, &["symbolic-ref", "--quiet", "HEAD"]).await?;
-        let format = "--format=%s%x00%an";
-        let log =
-            git(&self.top, &["log", "-1", "--no-show-signature", "--encoding=UTF-8", format, revision, "--"]).await?;
         let (subject, author) = log.line().and_then(|line| line.split_once('\0')).unwrap_or_default();
         Ok(Head {
             revision: revision.to_owned(),
