@@ -32,6 +32,8 @@ pub(crate) enum Stage {
     Build,
     Inspect,
     Push,
+    /// Waiting for ECR's scan of what was pushed.
+    Scan,
     BeforeDeploy,
     Roll,
     Watch,
@@ -159,6 +161,14 @@ pub(crate) enum Kind {
     TagPushed {
         reference: String,
         digest: String,
+    },
+    /// ECR's scan has no result yet: its state, in a word.
+    Scanning {
+        state: String,
+    },
+    /// What ECR's scan found.
+    Scanned {
+        report: Box<crate::scan::Report>,
     },
     /// ECS has accepted a one-off task.
     TaskStarted {

@@ -43,7 +43,7 @@ impl Exit {
         (
             Self::Gate,
             "a gate refused: branch, approval, `after`, older than what runs, another rollout in flight, wrong account, \
-             dirty tree, a secret found in the image, wrong architecture",
+             dirty tree, a secret found in the image, wrong architecture, what a scan found",
         ),
         (Self::Build, "the build failed"),
         (Self::Registry, "the registry refused: login, push, tag"),

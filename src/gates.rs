@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::aws::ecr::scan::Registry;
 use crate::aws::ecs::{Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, Tag, TaskDefinition};
 use crate::aws::identity::Identity;
 use crate::changes::{Judgement, Order};
@@ -85,6 +86,20 @@ fn before_deploy(service: &specification::Service, seen: &ObservedService) -> Op
     }
     let text = format!("the task definition has no container `{name}`, which `before_deploy` names");
     let mut finding = Finding::new(Exit::Aws, text, format!("it has {}", list(definition)));
+    finding.service = Some(service.name.clone());
+    Some(finding)
+}
+
+/// Nobody can ask Inspector for a scan: an image that none of its rules covers never has a result.
+pub(crate) fn scan(service: &specification::Service, registry: &Registry) -> Option<Finding> {
+    if !registry.enhanced || registry.covers(&service.repository) {
+        return None;
+    }
+    let mut finding = Finding::new(
+        Exit::Gate,
+        format!("`scan.fail_on` waits for a scan, but no rule of enhanced scanning covers `{}`", service.repository),
+        "add the repository to the registry's scanning rules, or write `scan: { fail_on: off }`",
+    );
     finding.service = Some(service.name.clone());
     Some(finding)
 }

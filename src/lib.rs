@@ -38,6 +38,7 @@ mod reuse;
 mod revision;
 mod rollback;
 mod rollout;
+mod scan;
 mod secret;
 mod source;
 mod standing;

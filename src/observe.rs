@@ -49,6 +49,8 @@ pub(crate) struct ObservedService {
     pub(crate) stopped: Option<Result<Vec<Task>>>,
     /// What the repository has for the inputs of a build; absent where nobody asked.
     pub(crate) image: Option<reuse::Seen>,
+    /// How the registry is scanned; read only where a scan is a gate.
+    pub(crate) scanning: Option<Result<ecr::scan::Registry>>,
 }
 
 impl ObservedService {
@@ -105,7 +107,18 @@ pub(crate) async fn observe(
         .services
         .iter()
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
-    let (identity, services) = join(identity(clients), join_all(services)).await;
+    let scanning = async {
+        let is_gate =
+            |service: &specification::Service| service.scan.as_ref().is_some_and(|scan| scan.fail_on.is_some());
+        match specification.services.iter().any(is_gate) {
+            true => Some(ecr::scan::registry(clients).await),
+            false => None,
+        }
+    };
+    let (identity, mut services, scanning) = tokio::join!(identity(clients), join_all(services), scanning);
+    for service in &mut services {
+        service.scanning.clone_from(&scanning);
+    }
     Observed {
         identity,
         region: clients.region.clone(),
@@ -163,7 +176,19 @@ pub(crate) async fn observe_service(
         Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), Some(stopped)),
         None => (None, None, None, None),
     };
-    ObservedService { repository, latest, commit_tag, service, definition, tags, running, stopped, image: None }
+    let scanning = None;
+    ObservedService {
+        repository,
+        latest,
+        commit_tag,
+        service,
+        definition,
+        tags,
+        running,
+        stopped,
+        image: None,
+        scanning,
+    }
 }
 
 async fn release(clients: &Clients, service: &specification::Service) -> Result<Release> {

@@ -13,6 +13,7 @@ use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
 use crate::reuse;
 use crate::revision::Revision;
+use crate::scan::Severity;
 use crate::source::Source;
 
 /// What would be done, and what is in the way. Holds no secret's value.
@@ -61,6 +62,9 @@ pub(crate) struct ServicePlan {
     /// What runs on the new image before the rollout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before_deploy: Option<Vec<String>>,
+    /// The gate that the pushed image has to pass before `latest` is moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scan: Option<ScanGate>,
     /// Services of this run that are rolled out before it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) depends_on: Vec<String>,
@@ -81,6 +85,16 @@ pub(crate) struct ServicePlan {
     /// The service's tags as they are now.
     #[serde(skip)]
     pub(crate) recorded: BTreeMap<String, String>,
+}
+
+/// What ECR's scan has to come to, and how long it is waited for.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ScanGate {
+    pub(crate) fail_on: Severity,
+    /// Seconds.
+    pub(crate) timeout: u64,
+    /// Whether ECR scans this repository without being asked; absent where that could not be read.
+    pub(crate) on_push: Option<bool>,
 }
 
 /// One thing in the way.
@@ -269,11 +283,11 @@ impl Draft<'_> {
             Some(Hold::Other(warning)) => self.warnings.push(warning),
             None => {}
         }
-        let tags = if unchanged {
-            Vec::new()
+        let (tags, scan) = if unchanged {
+            (Vec::new(), None)
         } else {
             self.in_the_way(service, (seen, judgement), &source, (observed, request));
-            self.tags(service, seen, &request.revision)
+            (self.tags(service, seen, &request.revision), self.scan(service, seen))
         };
         let container = gates::container(service, seen);
         let found = seen.service.as_ref().ok();
@@ -289,6 +303,7 @@ impl Draft<'_> {
             build_secrets: service.build_secrets.keys().cloned().collect(),
             tags,
             before_deploy: service.before_deploy.as_ref().map(|task| task.command.clone()),
+            scan,
             depends_on: Vec::new(),
             cluster: service.cluster.clone(),
             ecs_service: service.service.clone(),
@@ -341,6 +356,25 @@ impl Draft<'_> {
                 service.name, service.platform
             ));
         }
+    }
+
+    /// The gate, and what is known of it beforehand.
+    fn scan(&mut self, service: &specification::Service, seen: &ObservedService) -> Option<ScanGate> {
+        let policy = service.scan.as_ref()?;
+        let fail_on = policy.fail_on?;
+        let by_itself = seen.repository.as_ref().is_ok_and(|repository| repository.scan_on_push);
+        let on_push = match &seen.scanning {
+            Some(Ok(registry)) => {
+                self.findings.extend(gates::scan(service, registry));
+                Some(registry.covers(&service.repository) || (by_itself && !registry.enhanced))
+            }
+            Some(Err(error)) => {
+                self.unchecked.push(format!("{}: how the registry is scanned ({})", service.name, error.line()));
+                None
+            }
+            None => None,
+        };
+        Some(ScanGate { fail_on, timeout: policy.timeout.as_secs(), on_push })
     }
 
     /// Refused reads: those that a deploy cannot do without are findings, the others are said.

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::{Entered, Stage};
 use crate::exit::Exit;
 use crate::redact::Redactor;
+use crate::scan::Report;
 use crate::verdict::{Outcome, Verdict};
 
 /// Grows while the run goes on; `null` is "not known" or "does not apply".
@@ -90,6 +91,7 @@ struct ServiceReceipt {
     deployment: Option<String>,
     /// The Docker Engine that built the image.
     builder: Option<String>,
+    scan: Option<Box<Report>>,
     reason: Option<String>,
     seconds: f64,
     /// In the order in which they were entered.
@@ -175,6 +177,7 @@ impl Receipt {
             content_key: image.and_then(|image| image.content_key.clone()),
             deployment: outcome.deployment.clone(),
             builder: outcome.builder.clone(),
+            scan: outcome.scan.clone(),
             reason: outcome.reason.clone(),
             seconds: outcome.seconds,
             stages: stages(&outcome.service, entered),

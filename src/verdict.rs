@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::scan::Report;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,6 +79,9 @@ pub(crate) struct Outcome {
     pub(crate) builder: Option<String>,
     /// Where the service answers, when ECS publishes a port of its tasks on a host.
     pub(crate) url: Option<String>,
+    /// What ECR's scan found, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scan: Option<Box<Report>>,
     pub(crate) reason: Option<String>,
     pub(crate) hint: Option<String>,
     /// The last lines that the failed build step wrote.
@@ -106,6 +110,7 @@ impl Outcome {
             deployment: None,
             builder: None,
             url: None,
+            scan: None,
             reason: None,
             hint: None,
             log: Vec::new(),

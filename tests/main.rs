@@ -67,6 +67,9 @@ mod services;
 /// Secrets in the image itself.
 mod leaks;
 
+/// What ECR finds in an image.
+mod scans;
+
 /// Another registry than the stand-in's own.
 mod registry;
 

@@ -2,9 +2,10 @@
 
 mod config;
 mod images;
+pub(crate) mod scan;
 
 use aws_sdk_ecr::error::ProvideErrorMetadata;
-use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
+use aws_sdk_ecr::types::{ImageIdentifier, ImageScanningConfiguration, ImageTagMutability};
 use base64::Engine as _;
 
 use super::Clients;
@@ -29,6 +30,8 @@ pub(crate) struct Repository {
     pub(crate) name: String,
     /// `HOST/NAME`, as ECR says it: what a task definition names.
     pub(crate) uri: String,
+    /// Whether the repository itself asks for a basic scan of what is pushed; the registry's rules may do so too.
+    pub(crate) scan_on_push: bool,
     mutability: Mutability,
 }
 
@@ -116,6 +119,7 @@ pub(crate) async fn repository(clients: &Clients, name: &str) -> Result<Reposito
     Ok(Repository {
         name: name.to_owned(),
         uri: found.repository_uri().unwrap_or_default().to_owned(),
+        scan_on_push: found.image_scanning_configuration().is_some_and(ImageScanningConfiguration::scan_on_push),
         mutability: if immutable { Mutability::Immutable { except } } else { Mutability::Mutable { except } },
     })
 }
@@ -230,7 +234,8 @@ mod tests {
 
     #[test]
     fn mutability_with_and_without_exclusions() {
-        let repository = |mutability| Repository { name: "api".into(), uri: "r/api".into(), mutability };
+        let repository =
+            |mutability| Repository { name: "api".into(), uri: "r/api".into(), scan_on_push: false, mutability };
         let except = vec!["latest".to_owned()];
         assert!(repository(Mutability::Mutable { except: vec![] }).tag_is_mutable("latest"));
         assert!(!repository(Mutability::Mutable { except: except.clone() }).tag_is_mutable("latest"));

@@ -23,8 +23,8 @@ pub(super) fn compare(before: &Service, now: &Service) -> Settings {
         ("container", before.container != now.container),
         ("before_deploy", before.before_deploy != now.before_deploy),
     ]);
-    // The patterns are both asked; `secrets` alone is a list of what has to be set; the order, the cache and
-    // the age of an image are no change of it.
+    // The patterns are both asked; `secrets` alone is a list of what has to be set; the order, the cache,
+    // the age of an image and its scan are no change of it.
     let same_but_for_the_image = Service {
         cluster: now.cluster.clone(),
         service: now.service.clone(),
@@ -36,6 +36,7 @@ pub(super) fn compare(before: &Service, now: &Service) -> Settings {
         depends_on: now.depends_on.clone(),
         cache: now.cache.clone(),
         rebuild_after: now.rebuild_after,
+        scan: now.scan.clone(),
         ..before.clone()
     };
     if same_but_for_the_image == *now {

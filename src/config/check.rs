@@ -11,10 +11,10 @@ use crate::changes::Pattern;
 use crate::config::cache::Cache;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::interpolate::Template;
-use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Service};
+use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Scan, Service};
 use crate::config::settings::{AwsSettings, Setting, Settings};
 use crate::config::tree::{Node, Path, Step, steps};
-use crate::config::{dependencies, grammar, locate, names, suggest};
+use crate::config::{dependencies, grammar, locate, names, scan, suggest};
 
 /// Every service is looked at once for every environment; this bounds the time that takes.
 const MAX_ENVIRONMENTS: usize = 100;
@@ -126,6 +126,9 @@ impl Check<'_> {
             }
             self.grammar(&join(&at, "branch"), &environment.branch, grammar::branch);
             self.environment_aws(manifest, name, environment);
+            if let Some(scan) = &environment.scan {
+                self.scan(&join(&at, "scan"), scan);
+            }
             self.after(manifest, name, environment);
             if let Some(prefix) = &environment.secret_prefix {
                 self.grammar(&join(&at, "secret_prefix"), prefix, grammar::secret_prefix);
@@ -256,6 +259,9 @@ impl Check<'_> {
                 self.fault(&setting.path, None, format!("`{}` {wrong}", filled.unwrap_or_default()), None);
             }
         }
+        if let Some(setting) = &settings.scan {
+            self.scan(&setting.path, setting.value);
+        }
         for setting in settings.plain() {
             if setting.value.trim().is_empty() {
                 self.fault(&setting.path, None, "this value is empty".to_owned(), Some("leave the key out".to_owned()));
@@ -284,6 +290,16 @@ impl Check<'_> {
                 let value = filled.unwrap_or_default();
                 self.fault(&setting.path, None, format!("`{value}` {wrong}"), None);
             }
+        }
+    }
+
+    fn scan(&mut self, at: &[Step], value: &Scan) {
+        for wrong in scan::faults(value) {
+            let path = match wrong.item {
+                Some(index) => join(&join(&join(at, "ignore"), index), wrong.key),
+                None => join(at, wrong.key),
+            };
+            self.fault(&path, None, wrong.message, wrong.help.map(str::to_owned));
         }
     }
 

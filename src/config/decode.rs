@@ -189,10 +189,14 @@ impl<'de> Deserializer<'de> for &'de Node {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match &self.value {
+            // A required word that is missing or wrong was told already; any will do to go on.
+            _ if self.faulty => {
+                visitor.visit_enum(StrDeserializer::<Fault>::new(words.first().copied().unwrap_or_default()))
+            }
             Value::Text(word) => visitor.visit_enum(StrDeserializer::<Fault>::new(word)),
             _ => Err(Fault::new(FaultKind::WrongType { expected: "a word".to_owned() })),
         }

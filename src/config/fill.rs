@@ -9,6 +9,7 @@ use crate::config::grammar;
 use crate::config::interpolate::Template;
 use crate::config::manifest;
 use crate::config::resolve::ResolveInput;
+use crate::config::scan;
 use crate::config::secrets::Secrets;
 use crate::config::settings::{Setting, Settings};
 use crate::config::specification::{BeforeDeploy, Platform, Service};
@@ -75,6 +76,7 @@ impl Filling<'_> {
             cache: self.cache(settings.cache.as_ref())?,
             rebuild_after: settings.rebuild_after.as_ref().map(duration).transpose()?,
             rebuild_token: settings.rebuild_token.as_ref().map(|setting| setting.value.to_owned()),
+            scan: settings.scan.as_ref().map(|setting| scan::policy(setting.value)),
             depends_on: settings.depends_on.to_vec(),
         })
     }

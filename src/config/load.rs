@@ -289,6 +289,32 @@ services:
                 api("before_deploy: { command: [x], container: a b }"),
                 "`a b` is no ECS name: use letters, digits, `_` and `-` @ 7:47",
             ),
+            (api("scan: { fail_on: hihg }"), "`hihg` cannot stand here @ 7:22"),
+            (api("scan: { timeout: 5m }"), "`fail_on` is missing here @ 7:5"),
+            (
+                api("scan: { fail_on: critical, timeout: soon }"),
+                "`soon` is no span of time: write a number with a unit, such as 90s, 10m or 1h30m @ 7:41",
+            ),
+            (
+                api("scan: { fail_on: off, ignore: [{ id: CVE-1, until: 2027-01-31 }] }"),
+                "`reason` is missing here @ 7:38",
+            ),
+            (
+                api("scan: { fail_on: off, ignore: [{ id: CVE-1, until: soon, reason: x }] }"),
+                "`soon` is no date @ 7:56",
+            ),
+            (
+                api("scan: { fail_on: off, ignore: [{ id: '', until: 2027-01-31, reason: x }] }"),
+                "`` names no vulnerability @ 7:42",
+            ),
+            (
+                api("scan: { fail_on: off, ignore: [{ id: C, until: 2027-01-31, reason: ' ' }] }"),
+                "there is no reason @ 7:72",
+            ),
+            (
+                api("environments: { dev: { scan: { fail_on: low, timeout: x } } }"),
+                "`x` is no span of time: write a number with a unit, such as 90s, 10m or 1h30m @ 7:59",
+            ),
             (api("before_deploy: { run: x, command: [x] }"), "unknown key `run` @ 7:22"),
             (api("environments: { dev: { paths: [x] } }"), "unknown key `paths` @ 7:28"),
             (api("<<: { target: x }"), "unknown key `<<` @ 7:5"),

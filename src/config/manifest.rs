@@ -69,6 +69,53 @@ pub(crate) struct Environment {
     pub(crate) secret_prefix: Option<String>,
     /// Whether a rollout that failed moves the tag `latest` back to the image that runs. Default: true.
     pub(crate) restore_latest: Option<bool>,
+    /// What ECR's scan of a new image has to come to, for the services that say nothing themselves.
+    pub(crate) scan: Option<Scan>,
+}
+
+/// What ECR's scan of a new image has to come to before `latest` is moved and anything is rolled. Without it, what a scan
+/// found is said after the rollout and stops nothing.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `fail_on`")]
+pub(crate) struct Scan {
+    /// The least severity that is refused. `off`: nothing is waited for, and nothing is refused.
+    pub(crate) fail_on: FailOn,
+    /// Vulnerabilities that are known and may pass for a while.
+    #[serde(default)]
+    pub(crate) ignore: Vec<Ignore>,
+    /// How long to wait for the scan's end, as in `90s` or `10m`. Default: `5m`.
+    pub(crate) timeout: Option<String>,
+}
+
+/// The least severity that is refused.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FailOn {
+    /// Critical ones.
+    Critical,
+    /// High and critical ones.
+    High,
+    /// Medium ones and worse.
+    Medium,
+    /// Low ones and worse.
+    Low,
+    /// None.
+    Off,
+}
+
+/// A vulnerability that may pass until a day.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `id`, `until` and `reason`")]
+pub(crate) struct Ignore {
+    /// As the scanner names it, `CVE-…`.
+    #[schemars(length(min = 1))]
+    pub(crate) id: String,
+    /// The last day (UTC) on which it is ignored, as in `2027-01-31`.
+    #[schemars(extend("format" = "date"))]
+    pub(crate) until: String,
+    /// Why it may wait.
+    #[schemars(length(min = 1))]
+    pub(crate) reason: String,
 }
 
 /// Who has to agree to a deploy.
@@ -145,6 +192,8 @@ pub(crate) struct Service {
     /// built side by side all the same.
     #[serde(default)]
     pub(crate) depends_on: Vec<String>,
+    /// What ECR's scan of the image has to come to. It replaces the environment's, whole.
+    pub(crate) scan: Option<Scan>,
     /// What differs in one environment.
     #[serde(default)]
     pub(crate) environments: IndexMap<String, Override>,
@@ -200,4 +249,6 @@ pub(crate) struct Override {
     pub(crate) rebuild_after: Option<String>,
     /// Any text; another one than before means a build.
     pub(crate) rebuild_token: Option<String>,
+    /// Replaces the service's, whole.
+    pub(crate) scan: Option<Scan>,
 }

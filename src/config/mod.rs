@@ -21,6 +21,7 @@ mod names;
 mod parse;
 mod positions;
 mod resolve;
+mod scan;
 pub(crate) mod schema;
 mod secrets;
 mod settings;

@@ -44,7 +44,10 @@ impl Manifest {
         let mut secrets = Secrets::new(input.environment, written.secret_prefix.as_deref(), input.vars);
         let settings: Vec<(&str, Settings<'_>)> = chosen
             .into_iter()
-            .map(|name| (name, Settings::of(name, &self.services[name], input.environment)))
+            .map(|name| {
+                let settings = Settings::of(name, &self.services[name], input.environment);
+                (name, settings.with_environment(input.environment, written))
+            })
             .collect();
         for (_, settings) in &settings {
             match input.secrets {

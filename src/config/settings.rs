@@ -2,7 +2,7 @@
 //! the file it was written. No defaults yet.
 
 use crate::config::cache::Cache;
-use crate::config::manifest::{BeforeDeploy, Manifest, Override, Service};
+use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Override, Scan, Service};
 use crate::config::specification::Platform;
 use crate::config::tree::{Path, Step, steps};
 
@@ -30,6 +30,7 @@ pub(super) struct Settings<'m> {
     pub(super) cache: Option<Setting<&'m Cache>>,
     pub(super) rebuild_after: Option<Setting<&'m str>>,
     pub(super) rebuild_token: Option<Setting<&'m str>>,
+    pub(super) scan: Option<Setting<&'m Scan>>,
     pub(super) depends_on: &'m [String],
     /// These two are the same in every environment.
     pub(super) paths: Option<&'m [String]>,
@@ -83,10 +84,26 @@ impl<'m> Settings<'m> {
             cache,
             rebuild_after: text("rebuild_after", &service.rebuild_after, |own| &own.rebuild_after),
             rebuild_token: text("rebuild_token", &service.rebuild_token, |own| &own.rebuild_token),
+            scan: own
+                .and_then(|own| own.scan.as_ref())
+                .map(|value| Setting { value, path: join(&there(), "scan") })
+                .or_else(|| service.scan.as_ref().map(|value| Setting { value, path: join(&base(), "scan") })),
             depends_on: &service.depends_on,
             paths: service.paths.as_deref(),
             ignore: &service.ignore,
         }
+    }
+
+    /// What the environment says for all its services, where this one says nothing.
+    pub(super) fn with_environment(mut self, name: &str, environment: &'m Environment) -> Self {
+        let there = || {
+            environment
+                .scan
+                .as_ref()
+                .map(|value| Setting { value, path: steps!["environments", name, "scan"].to_vec() })
+        };
+        self.scan = self.scan.or_else(there);
+        self
     }
 
     /// Every value outside `build_args` in which `${…}` is read.

@@ -83,6 +83,8 @@ pub(crate) struct Service {
     /// The age from which an image is not used again for the same inputs.
     pub(crate) rebuild_after: Option<Duration>,
     pub(crate) rebuild_token: Option<String>,
+    /// What a scan of the image has to come to; `None`: it is only told.
+    pub(crate) scan: Option<crate::scan::Policy>,
     /// Services that are rolled out before this one, by their keys; they need not be part of the run.
     pub(crate) depends_on: Vec<String>,
 }

@@ -7,6 +7,7 @@ mod cache;
 mod courier;
 mod known;
 mod order;
+mod scan;
 mod shared_layers;
 mod ship;
 

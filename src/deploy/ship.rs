@@ -4,6 +4,7 @@
 
 mod build;
 mod delivery;
+mod scanned;
 
 use super::order::Ends;
 use super::{Deploy, Together, before, cache};
@@ -20,6 +21,7 @@ use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
 use crate::rollout::restore::restore_latest;
 use crate::rollout::{NOTHING_ROLLED, Roll, Stop};
+use crate::scan::Report;
 use crate::verdict::{Outcome, Verdict};
 
 pub(super) struct Ship<'a> {
@@ -53,6 +55,7 @@ struct Trail {
     made: Option<(Engine, String)>,
     /// The files changed during the build: its key is not that of the image.
     key_is_void: bool,
+    scan: Option<Report>,
 }
 
 impl<'a> Ship<'a> {
@@ -81,6 +84,7 @@ impl<'a> Ship<'a> {
         outcome.digest = self.trail.digest;
         outcome.deployment = self.trail.deployment;
         outcome.url = self.trail.url;
+        outcome.scan = self.trail.scan.map(Box::new);
         outcome
     }
 
@@ -88,6 +92,7 @@ impl<'a> Ship<'a> {
         let digests = self.deliver(together).await?;
         self.before_deploy(&digests).await?;
         let verdict = self.roll_and_prove(digests).await?;
+        self.look_at_scan().await;
         if verdict == Verdict::Deployed {
             self.record().await;
             if let Some((engine, image)) = &self.trail.made {

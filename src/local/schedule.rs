@@ -60,7 +60,7 @@ fn step(state: &mut State, sightings: &[Sighting], pace: Pace) -> (Vec<Order>, b
     let mut orders = Vec::new();
     let mut changed = !sightings.is_empty();
     let State { host, holdings, .. } = state;
-    for Holdings { place, repositories, clusters, task_definitions } in holdings.values_mut() {
+    for Holdings { place, repositories, clusters, task_definitions, .. } in holdings.values_mut() {
         let catalog = Catalog { host, place, repositories, definitions: task_definitions };
         for cluster in clusters.values_mut() {
             changed |= one_off::advance(cluster, sightings, now, pace);

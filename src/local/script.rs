@@ -19,6 +19,40 @@ pub(crate) struct Script {
     pub(crate) faults: Vec<InjectedFault>,
     /// By `CLUSTER/SERVICE`.
     pub(crate) services: BTreeMap<String, ServiceScript>,
+    /// By repository: what becomes of the scans of its images.
+    pub(crate) scans: BTreeMap<String, ScanScript>,
+}
+
+/// The way of every scan in one repository. Without states it takes a moment and ends well.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ScanScript {
+    /// One after the other since the scan began; the last one stays.
+    pub(crate) states: Vec<ScanState>,
+    pub(crate) findings: Vec<ScanFinding>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ScanState {
+    /// As ECR names it; `NONE`: there is no scan yet.
+    pub(crate) status: String,
+    pub(crate) lasts_ms: Millis,
+    pub(crate) description: Option<String>,
+    /// COMPLETE or ACTIVE, but the findings are not there.
+    pub(crate) no_results: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ScanFinding {
+    pub(crate) id: String,
+    /// `CRITICAL`, `HIGH`…
+    pub(crate) severity: String,
+    pub(crate) package: String,
+    pub(crate) installed: String,
+    /// Only enhanced scanning tells it.
+    pub(crate) fixed: Option<String>,
 }
 
 /// Something that goes wrong on the wire.

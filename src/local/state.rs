@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::clock::Millis;
+use super::ecr::scan;
 use super::ecs::model::Cluster;
 use super::ids;
 use super::place::Place;
@@ -41,6 +42,8 @@ pub(crate) struct Holdings {
     /// Family to revisions, the first revision first.
     #[serde(default)]
     pub(crate) task_definitions: BTreeMap<String, Vec<TaskDefinition>>,
+    #[serde(default)]
+    pub(crate) scanning: scan::Registry,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,6 +78,9 @@ pub(crate) struct Image {
     pub(crate) pushed_at: Millis,
     /// Sum of the layers and the config, in bytes.
     pub(crate) size: u64,
+    /// When its scan was asked for.
+    #[serde(default)]
+    pub(crate) scan_began: Option<Millis>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,6 +113,7 @@ impl State {
             repositories: BTreeMap::new(),
             clusters: BTreeMap::new(),
             task_definitions: BTreeMap::new(),
+            scanning: scan::Registry::default(),
         })
     }
 

@@ -19,6 +19,7 @@ pub(super) fn doing(progress: &Progress) -> Line {
         Stage::Build => building(progress),
         Stage::Inspect => Line::new().plain("inspecting the image"),
         Stage::Push => pushing(progress),
+        Stage::Scan => scanning(progress),
         Stage::BeforeDeploy => Line::new().plain("running the task before the rollout"),
         Stage::Roll => Line::new().plain("starting the rollout"),
         Stage::Watch => match &progress.counts {
@@ -50,6 +51,14 @@ fn building(progress: &Progress) -> Line {
                 line.dim("  ").plain(format!("context: {}, {}", words::count(files, "file"), words::bytes(bytes)))
             }
         },
+    }
+}
+
+fn scanning(progress: &Progress) -> Line {
+    let line = Line::new().plain("waiting for the scan of the image");
+    match &progress.scan {
+        Some(state) => line.dim("  ").plain(state.clone()),
+        None => line,
     }
 }
 

@@ -15,6 +15,7 @@ mod out;
 mod plain;
 mod plan;
 mod progress;
+mod scan;
 #[cfg(test)]
 mod script;
 mod shared_redactor;

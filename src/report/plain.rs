@@ -137,6 +137,7 @@ const fn begins(stage: Stage) -> Option<&'static str> {
         Stage::Preflight => Some("checking"),
         Stage::Build => Some("building"),
         Stage::Push => Some("pushing"),
+        Stage::Scan => Some("waiting for the scan of the image"),
         Stage::BeforeDeploy => Some("running the task before the rollout"),
         Stage::Prove => Some("proving which digest runs"),
         Stage::Inspect | Stage::Roll | Stage::Watch | Stage::Record => None,

@@ -8,6 +8,7 @@ use super::words;
 use crate::changes::{Change, Work};
 use crate::plan::{Finding, Plan, ServicePlan};
 use crate::reuse::in_words;
+use crate::scan::Severity;
 use crate::source::{Reuse, Source};
 
 /// Columns that the names of facts take.
@@ -190,11 +191,29 @@ fn actions(service: &ServicePlan) -> Vec<String> {
             steps.push(format!("{put} latest"));
         }
     }
+    if let Some(gate) = &service.scan {
+        let timeout = humantime::format_duration(std::time::Duration::from_secs(gate.timeout));
+        let push = steps.pop().unwrap_or_default();
+        let first: Vec<&str> = service.tags.iter().map(String::as_str).filter(|tag| *tag != "latest").collect();
+        // With the commit's tag in place already, a tag for the scan goes first.
+        steps.push(if first.is_empty() { push } else { format!("push {}", first.join(", then ")) });
+        steps.push(format!("wait for ECR's scan, up to {timeout}: {} stops it here", or_worse(gate.fail_on)));
+        if !first.is_empty() {
+            steps.push(format!("{put} latest"));
+        }
+    }
     if let Some(command) = &service.before_deploy {
         steps.push(format!("run a task of its own on it to its good end: {}", command.join(" ")));
     }
     steps.extend([format!("force a new deployment of {} in cluster {}", service.ecs_service, service.cluster), tasks]);
     steps
+}
+
+fn or_worse(severity: Severity) -> String {
+    match severity {
+        Severity::Critical => "a critical finding".to_owned(),
+        other => format!("a finding that is {other} or worse"),
+    }
 }
 
 /// The commit with its subject.
@@ -265,6 +284,7 @@ mod tests {
                 build_secrets: Vec::new(),
                 tags: vec!["git-1a2b3c4d5e6f".to_owned(), "latest".to_owned()],
                 before_deploy: Some(vec!["./migrate".to_owned(), "up".to_owned()]),
+                scan: None,
                 depends_on: Vec::new(),
                 cluster: "dev".to_owned(),
                 ecs_service: "api".to_owned(),

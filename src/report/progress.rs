@@ -67,7 +67,11 @@ pub(super) struct Progress {
     pub(super) counts: Option<RolloutCounts>,
     /// The newest service event of ECS.
     pub(super) service_event: Option<String>,
+    /// The state of ECR's scan, in a word.
+    pub(super) scan: Option<String>,
     build_seconds: Option<f64>,
+    /// How many tags there were when the push began: a gate may part the push of one tag from that of the next.
+    tags_before: usize,
 }
 
 #[derive(Debug)]
@@ -117,7 +121,11 @@ pub(super) struct PushTotals {
 impl Progress {
     fn apply(&mut self, event: &Event) {
         match &event.kind {
-            Kind::Stage { stage } => self.stage = Some((*stage, event.at)),
+            Kind::Stage { stage } => {
+                self.stage = Some((*stage, event.at));
+                self.tags_before = self.tags.len();
+            }
+            Kind::Scanning { state } => self.scan = Some(state.clone()),
             Kind::BuildStep { id, name, state, .. } => {
                 let step = self.step(id);
                 step.name.clone_from(name);
@@ -173,7 +181,8 @@ impl Progress {
                 Some(format!("built in {took}: {}, {cached} cached", words::count(steps.len() as u64, "step")))
             }
             Stage::Push => {
-                let tags: Vec<&str> = self.tags.iter().map(|(reference, _)| words::tag_of(reference)).collect();
+                let tags: Vec<&str> =
+                    self.tags.iter().skip(self.tags_before).map(|(reference, _)| words::tag_of(reference)).collect();
                 let totals = self.push_totals();
                 let sent = match (totals.layers, totals.total) {
                     (0, _) => String::new(),
@@ -184,6 +193,7 @@ impl Progress {
                 };
                 Some(format!("pushed {} in {took}{sent}", words::list(&tags)))
             }
+            Stage::Scan => Some(format!("the scan lets it pass, after {took}")),
             Stage::BeforeDeploy => Some(format!("the task before the rollout ended well in {took}")),
             Stage::Watch => Some(match &self.counts {
                 Some(counts) => {

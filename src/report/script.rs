@@ -30,6 +30,7 @@ pub(super) fn deployed(service: &str) -> Outcome {
         revision: Some(REVISION.to_owned()),
         deployment: Some(DEPLOYMENT.to_owned()),
         builder: None,
+        scan: None,
         url: Some("http://127.0.0.1:32768".to_owned()),
         reason: None,
         hint: None,

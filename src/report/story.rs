@@ -90,6 +90,7 @@ pub(super) fn told(kind: &Kind) -> Vec<Line> {
                     .hanging(4),
             ]
         }
+        Kind::Scanned { report } => super::scan::lines(report),
         Kind::Diagnosis(diagnosis) => super::diagnosis::lines(diagnosis),
         Kind::ServiceEvent { text } => vec![Line::new().dim("ECS: ").plain(text.clone()).hanging(4)],
         _ => Vec::new(),

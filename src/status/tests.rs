@@ -43,6 +43,7 @@ fn wanted() -> Wanted {
         cache: crate::config::cache::Cache::Inline,
         rebuild_after: None,
         rebuild_token: None,
+        scan: None,
         depends_on: Vec::new(),
         paths: None,
         ignore: Vec::new(),
@@ -154,6 +155,7 @@ impl Seen {
             running: Some(Ok(self.running)),
             stopped: Some(Ok(self.stopped)),
             image: None,
+            scanning: None,
         };
         judge(&environment(), &wanted(), &seen, child)
     }

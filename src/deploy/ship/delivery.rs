@@ -7,7 +7,7 @@ use crate::builders::{Builders, Place};
 use crate::deploy::courier::Courier;
 use crate::deploy::order::Ends;
 use crate::deploy::shared_layers::Turn;
-use crate::deploy::{Together, known};
+use crate::deploy::{Together, known, scan};
 use crate::docker::{Engine, Image};
 use crate::error::{Error, Result};
 use crate::event::{Kind, Stage};
@@ -159,15 +159,21 @@ impl<'a> Ship<'a> {
         ends: &Ends,
     ) -> Result<(), Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
-        for tag in &self.plan.tags {
+        for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), image) {
             if tag == "latest" {
+                self.scan().await?;
                 self.after_those_before(ends).await?;
                 self.ask_again().await?;
                 self.alone().await?;
                 self.trail.latest = Latest::Pushing;
             }
+            if let Some(digest) = self.there_for_scan(tag).await.map_err(failed)? {
+                self.trail.digest = Some(digest);
+                continue;
+            }
             let pushed = self.push_tag(engine, &mut courier, image, tag).await;
-            self.trail.digest = Some(pushed.map_err(failed)?);
+            let before = self.trail.digest.replace(pushed.map_err(failed)?);
+            scan::same(self.plan.scan.is_some(), before.as_deref(), self.trail.digest.as_deref()).map_err(failed)?;
             if let Some(turn) = turn.take() {
                 turn.arrived();
             }

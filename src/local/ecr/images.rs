@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::manifest::{self, Incoming};
-use super::repository;
+use super::{repository, scan};
 use crate::local::clock;
 use crate::local::place::Place;
 use crate::local::registry::auth;
@@ -39,7 +39,7 @@ pub(crate) fn describe(context: &mut Context<'_>, input: &Value) -> Answered<Val
 }
 
 /// The digest of an image identifier, or ECR's refusal.
-fn find(repository: &Repository, place: &Place, id: Input<'_>) -> Answered<String> {
+pub(super) fn find(repository: &Repository, place: &Place, id: Input<'_>) -> Answered<String> {
     lookup(repository, id).ok_or_else(|| {
         let (tag, digest) = (id.text("imageTag").unwrap_or("null"), id.text("imageDigest").unwrap_or("null"));
         Fault::client(
@@ -160,6 +160,9 @@ pub(crate) fn put(context: &mut Context<'_>, input: &Value) -> Answered<Value> {
     };
     let repository = repository(context, input)?;
     let digest = manifest::put(repository, &place, incoming, now)?;
+    let name = repository.name.clone();
+    scan::pushed(context.holdings(), &name, &digest, now);
+    let repository = self::repository(context, input)?;
     let mut image_id = json!({"imageDigest": digest});
     if let Some(tag) = incoming.tag {
         image_id["imageTag"] = json!(tag);

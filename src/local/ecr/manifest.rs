@@ -95,6 +95,7 @@ pub(crate) fn put(repository: &mut Repository, place: &Place, incoming: Incoming
         media_type: media_type.into_owned(),
         pushed_at: now,
         size,
+        scan_began: None,
     });
     if let Some(tag) = incoming.tag {
         repository.image_tags.insert(tag.to_owned(), digest.clone());
@@ -193,7 +194,7 @@ fn may_move(repository: &Repository, tag: &str) -> bool {
 }
 
 /// `*` is any run of characters; everything else is itself.
-fn matches_wildcard(pattern: &str, text: &str) -> bool {
+pub(super) fn matches_wildcard(pattern: &str, text: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
     let Some(rest) = text.strip_prefix(head) else { return false };
     (0..=rest.len()).any(|skip| rest.is_char_boundary(skip) && matches_wildcard(tail, &rest[skip..]))

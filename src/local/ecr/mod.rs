@@ -3,6 +3,7 @@
 mod images;
 pub(crate) mod manifest;
 mod repositories;
+pub(crate) mod scan;
 
 use serde_json::{Value, json};
 
@@ -37,6 +38,11 @@ pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) ->
         "PutImage" => images::put(context, input),
         "BatchCheckLayerAvailability" => images::check_layers(context, input),
         "GetDownloadUrlForLayer" => images::download_url(context, input),
+        "DescribeImageScanFindings" => scan::describe(context, input),
+        "StartImageScan" => scan::start(context, input),
+        "PutImageScanningConfiguration" => scan::put_configuration(context, input),
+        "GetRegistryScanningConfiguration" => Ok(scan::registry(context)),
+        "PutRegistryScanningConfiguration" => scan::put_registry(context, input),
         _ => Err(Fault::unknown_operation(operation)),
     }
 }

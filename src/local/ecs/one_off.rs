@@ -38,7 +38,7 @@ pub(crate) fn run(context: &mut Context<'_>, input: &Value) -> Answered<Value> {
     let cluster_name = short_name(request.text("cluster").unwrap_or("default"));
     let token = request.text("clientToken").filter(|token| !token.is_empty());
     let (now, host) = (context.now, context.host);
-    let Holdings { place, repositories, clusters, task_definitions } = context.state.at(&context.place);
+    let Holdings { place, repositories, clusters, task_definitions, .. } = context.state.at(&context.place);
     let cluster = clusters.get_mut(cluster_name).ok_or_else(cluster_missing)?;
     let known = |one_off: &&OneOff| token.is_some() && one_off.token.as_deref() == token;
     if let Some(known) = cluster.one_offs.iter().find(known) {

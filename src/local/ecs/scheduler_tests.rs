@@ -47,7 +47,7 @@ impl World {
 
     fn push(&mut self, digest: &str) {
         let repository = self.repositories.get_mut("api").unwrap();
-        let image = Image { manifest: "{}".into(), media_type: String::new(), pushed_at: 0, size: 0 };
+        let image = Image { manifest: "{}".into(), media_type: String::new(), pushed_at: 0, size: 0, scan_began: None };
         repository.images.insert(digest.to_owned(), image);
         repository.image_tags.insert("latest".to_owned(), digest.to_owned());
     }

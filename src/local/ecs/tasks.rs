@@ -81,7 +81,7 @@ pub(crate) fn stop(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
     let reason = request.text("reason").unwrap_or("Task stopped by user");
     let cluster_name = short_name(request.text("cluster").unwrap_or("default"));
     let (now, host) = (context.now, context.host);
-    let Holdings { place, repositories, clusters, task_definitions } = context.state.at(&context.place);
+    let Holdings { place, repositories, clusters, task_definitions, .. } = context.state.at(&context.place);
     let catalog = Catalog { host, place, repositories, definitions: task_definitions };
     let cluster = clusters.get_mut(cluster_name).ok_or_else(cluster_missing)?;
     if let Some(one_off) = cluster.one_offs.iter_mut().find(|one_off| one_off.task.id == id) {

@@ -206,7 +206,7 @@ fn take_over(repository: &mut Repository, found: Found, asked: &[String]) {
             size += blob.number("size").and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
         }
         // The protocol does not say when it was pushed: the first look is as near as one can come.
-        let image = || Image { manifest: text, media_type, pushed_at: clock::now(), size };
+        let image = || Image { manifest: text, media_type, pushed_at: clock::now(), size, scan_began: None };
         repository.images.entry(digest).or_insert_with(image);
     }
     repository.image_tags = found.tags.into_iter().collect();

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{as_oci, name_unknown};
 use crate::local::clock;
 use crate::local::ecr::manifest::{self, Incoming, OCI_INDEX};
+use crate::local::ecr::scan;
 use crate::local::place::Place;
 use crate::local::shared::Shared;
 use crate::local::state::{Repository, State};
@@ -43,7 +44,10 @@ pub(crate) async fn put(
     };
     let digest = shared.write(|state| {
         let repository = state.at(place).repositories.get_mut(name).ok_or_else(|| name_unknown(name, place))?;
-        manifest::put(repository, place, incoming, clock::now()).map_err(as_oci)
+        let now = clock::now();
+        let digest = manifest::put(repository, place, incoming, now).map_err(as_oci)?;
+        scan::pushed(state.at(place), name, &digest, now);
+        Ok(digest)
     })?;
     let location = format!("/v2/{name}/manifests/{digest}");
     let headers = [("location", location.as_str()), ("docker-content-digest", &digest)];

@@ -93,6 +93,10 @@ async fn dispatch(
     if let Some(elsewhere) = &shared.elsewhere {
         elsewhere.before(shared, &caller.place, (service, operation), input).await?;
     }
+    let (scans, speed) = {
+        let injected = lock(&shared.injected);
+        (injected.script().scans.clone(), injected.script().speed.unwrap_or(1).max(1).into())
+    };
     let (answered, orders) = shared.write(|state| {
         let mut context = Context {
             state,
@@ -101,6 +105,8 @@ async fn dispatch(
             host: &shared.host,
             elsewhere: shared.elsewhere.as_ref(),
             tokens: &shared.tokens,
+            scans,
+            speed,
             orders: Vec::new(),
         };
         if service == "ecr" {
