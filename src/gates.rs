@@ -9,7 +9,7 @@ use crate::aws::identity::Identity;
 use crate::changes::{Judgement, Order};
 use crate::config::specification::{self, Environment};
 use crate::exit::Exit;
-use crate::observe::{ObservedService, Release};
+use crate::observe::ObservedService;
 use crate::plan::Finding;
 use crate::revision::{Revision, short};
 use crate::rollout::failure::Failure;
@@ -39,26 +39,6 @@ pub(crate) fn account(environment: &Environment, identity: &Identity) -> Option<
             format!("they are those of {}: switch AWS_PROFILE or the pipeline's role", identity.arn),
         )
     })
-}
-
-/// The commit has to run in the environment before this one, settled, in every service that is deployed.
-pub(crate) fn after(environment: &str, releases: &[Release], revision: &Revision) -> Vec<Finding> {
-    let missing = releases.iter().filter_map(|release| {
-        let what = match &release.revision {
-            Some(running) if *running == revision.full() && release.settled => return None,
-            Some(running) if *running == revision.full() => "its rollout there is not complete".to_owned(),
-            Some(running) => format!("{} runs there", short(running)),
-            None => "what runs there is no deploy of shipit's, or not the recorded one".to_owned(),
-        };
-        let mut finding = Finding::new(
-            Exit::Gate,
-            format!("{} does not run in `{environment}` yet: {what}", revision.short()),
-            format!("deploy it there first: shipit deploy --env {environment}"),
-        );
-        finding.service = Some(release.service.clone());
-        Some(finding)
-    });
-    missing.collect()
 }
 
 /// Everything about one service that keeps a deploy from doing what is meant.

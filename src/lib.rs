@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: resolve → observe → plan → act → prove. ARCHITECTURE.md has the map.
 
+mod after;
 mod approval;
 mod aws;
 mod builders;
@@ -28,6 +29,7 @@ mod local;
 mod observe;
 mod one_off;
 mod plan;
+mod promotion;
 mod receipt;
 mod record;
 mod redact;

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all};
 
+use crate::after::Before;
+use crate::aws::Clients;
 use crate::aws::ecr::{self, Repository};
 use crate::aws::ecs::{self, Desired, Service, Task, TaskDefinition};
 use crate::aws::identity::{Identity, identity};
-use crate::aws::{Clients, Settings};
 use crate::changes::Judgement;
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
@@ -26,8 +27,8 @@ pub(crate) struct Observed {
     pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
-    /// The environment that must run the commit first, service by service.
-    pub(crate) after: Option<Result<Vec<Release>>>,
+    /// The environment that must run the commit first.
+    pub(crate) before: Option<Result<Before>>,
     /// Whether each service changed, in the order of the services.
     pub(crate) judgements: Vec<Judgement>,
     /// Worth a word: patterns that mean nothing.
@@ -86,16 +87,6 @@ impl ObservedService {
     }
 }
 
-/// What one service runs, by shipit's own record and by ECS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Release {
-    pub(crate) service: String,
-    /// The revision that shipit recorded, if the running digest is still the recorded one.
-    pub(crate) revision: Option<String>,
-    /// No rollout is under way or failed.
-    pub(crate) settled: bool,
-}
-
 /// Reads for all services of the specification, side by side.
 pub(crate) async fn observe(
     clients: &Clients,
@@ -124,17 +115,10 @@ pub(crate) async fn observe(
         region: clients.region.clone(),
         engines,
         services,
-        after: None,
+        before: None,
         judgements: Vec::new(),
         notes: Vec::new(),
     }
-}
-
-/// What the services of another environment run, for the `after` gate.
-pub(crate) async fn observe_releases(specification: &Specification, settings: &Settings) -> Result<Vec<Release>> {
-    let clients = Clients::connect(&specification.environment, settings).await?;
-    let releases = specification.services.iter().map(|service| release(&clients, service));
-    join_all(releases).await.into_iter().collect()
 }
 
 /// Reads what one service is like now. `commit_tag`: the tag of the commit that is to be deployed, where there is one.
@@ -189,23 +173,4 @@ pub(crate) async fn observe_service(
         image: None,
         scanning,
     }
-}
-
-async fn release(clients: &Clients, service: &specification::Service) -> Result<Release> {
-    let found = ecs::describe(clients, &service.cluster, &service.service).await?;
-    let tags = ecs::read_tags(clients, &found.arn).await?;
-    let tasks = ecs::list_tasks(clients, &service.cluster, &service.service, Desired::Running).await?;
-    let recorded = tags.get(ecs::Tag::Digest.key());
-    let runs_it = !tasks.is_empty()
-        && recorded.is_some_and(|digest| {
-            tasks.iter().all(|task| task.containers.iter().any(|container| container.digest.as_ref() == Some(digest)))
-        });
-    Ok(Release {
-        service: service.name.clone(),
-        revision: tags.get(ecs::Tag::Revision.key()).filter(|_| runs_it).cloned(),
-        settled: found.deployments.len() == 1
-            && found
-                .primary()
-                .is_some_and(|primary| primary.rollout.is_none_or(|state| state == ecs::RolloutState::Completed)),
-    })
 }

@@ -1,16 +1,21 @@
 //! The plan: what a deploy will do, decided from the specification and what was observed. Pure: no clock, no I/O.
 //! `--dry-run` prints the very value that `deploy` runs.
 
+mod finding;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub(crate) use finding::Finding;
+
+use crate::after;
 use crate::changes::{Change, Judgement, Order};
 use crate::config::specification::{self, Specification};
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::gates::{self, Hold};
 use crate::observe::{Observed, ObservedService};
+use crate::promotion;
 use crate::reuse;
 use crate::revision::Revision;
 use crate::scan::Severity;
@@ -97,42 +102,6 @@ pub(crate) struct ScanGate {
     pub(crate) on_push: Option<bool>,
 }
 
-/// One thing in the way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
-    /// Absent: in the way of every service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) service: Option<String>,
-    pub(crate) exit_code: Exit,
-    pub(crate) text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<String>,
-}
-
-impl Finding {
-    pub(crate) fn new(exit_code: Exit, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { service: None, exit_code, text: text.into(), hint: Some(hint.into()) }
-    }
-
-    pub(crate) fn of(service: &str, error: &Error) -> Self {
-        Self { service: Some(service.to_owned()), ..Self::from(error) }
-    }
-
-    pub(crate) fn to_error(&self) -> Error {
-        let error = Error::new(self.exit_code, self.text.clone());
-        match &self.hint {
-            Some(hint) => error.hint(hint.clone()),
-            None => error,
-        }
-    }
-}
-
-impl From<&Error> for Finding {
-    fn from(error: &Error) -> Self {
-        Self { service: None, exit_code: error.exit(), text: error.line(), hint: error.hints().first().cloned() }
-    }
-}
-
 /// What the command line and git add to the specification.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
@@ -172,6 +141,10 @@ pub(crate) fn plan(
     };
     let any = specification.services.iter().any(|service| !is_unchanged(&service.name));
     let services = || specification.services.iter().zip(&observed.services);
+    let before = observed.before.as_ref().and_then(|read| read.as_ref().ok());
+    let source = |service: &specification::Service, seen| {
+        promotion::source(environment, service, before).unwrap_or_else(|| reused_or_built(service, seen))
+    };
     let sources: Vec<Source> = services().map(|(service, seen)| source(service, seen)).collect();
     if any {
         draft.findings = findings;
@@ -187,13 +160,17 @@ pub(crate) fn plan(
         Ok(identity) => draft.findings.extend(gates::account(environment, identity)),
         Err(error) => draft.findings.push(Finding::from(error)),
     }
-    match (&environment.after, &observed.after) {
-        (Some(after), Some(Ok(releases))) => {
-            let missing = gates::after(after, releases, &request.revision).into_iter();
-            let of_changed = |finding: &Finding| !finding.service.as_deref().is_some_and(is_unchanged);
-            draft.findings.extend(missing.filter(of_changed));
+    let of_changed = |finding: &Finding| !finding.service.as_deref().is_some_and(is_unchanged);
+    match &observed.before {
+        Some(Ok(before)) if any => {
+            let missing = after::gate(before, environment.soak, &request.revision);
+            draft.findings.extend(missing.into_iter().filter(of_changed));
+            if environment.promote {
+                let unfit = promotion::gate(specification, before);
+                draft.findings.extend(unfit.into_iter().filter(of_changed));
+            }
         }
-        (Some(_), Some(Err(error))) if any => draft.findings.push(Finding::from(error)),
+        Some(Err(error)) if any => draft.findings.push(Finding::from(error)),
         _ => {}
     }
     let services = services().zip(&observed.judgements).zip(sources);
@@ -239,7 +216,7 @@ struct Draft<'s> {
     unchecked: Vec<String>,
 }
 
-fn source(service: &specification::Service, seen: &ObservedService) -> Source {
+fn reused_or_built(service: &specification::Service, seen: &ObservedService) -> Source {
     let uri = seen.repository.as_ref().map_or("", |repository| &repository.uri);
     reuse::decide(service, uri, seen.image.as_ref())
 }

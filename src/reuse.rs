@@ -181,3 +181,25 @@ pub(crate) fn in_words(age: Duration) -> String {
     };
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::in_words;
+
+    #[test]
+    fn an_age_is_told_in_its_largest_unit() {
+        for (seconds, words) in [
+            (59, "less than a minute"),
+            (60, "1 minute"),
+            (3599, "59 minutes"),
+            (7200, "2 hours"),
+            (86_399, "23 hours"),
+            (86_400, "1 day"),
+            (864_000, "10 days"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
+    }
+}

@@ -15,6 +15,21 @@ pub(crate) enum Source {
     Build(Build),
     /// The repository has an image that was built from the same inputs.
     Reuse(Box<Reuse>),
+    /// The very image that runs in another environment is copied, byte for byte.
+    Promote(Promotion),
+}
+
+/// An image of another environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Promotion {
+    /// The environment that it runs in.
+    pub(crate) from: String,
+    /// Its ECR repository there.
+    pub(crate) repository: String,
+    /// Its digest; absent where nothing can be promoted, which a finding says.
+    pub(crate) digest: Option<String>,
+    /// The full commit, under the same condition.
+    pub(crate) revision: Option<String>,
 }
 
 /// A build, and why it is one.
@@ -67,6 +82,7 @@ impl Source {
         match self {
             Self::Build(build) => build.content_key.as_ref(),
             Self::Reuse(reuse) => Some(&reuse.content_key),
+            Self::Promote(_) => None,
         }
     }
 
@@ -75,6 +91,7 @@ impl Source {
         match self {
             Self::Build(_) => "built",
             Self::Reuse(_) => "reused",
+            Self::Promote(_) => "promoted",
         }
     }
 }

@@ -393,3 +393,19 @@ fn a_cache_that_is_written_wrongly_is_named_with_its_place() {
         project(&format!("    {line}\n")).shipit(&["check"]).exits(2).says(what).says("deploy.yaml:9:");
     }
 }
+
+#[test]
+fn without_an_engine_only_what_has_to_be_built_is_refused() {
+    let web = "  web: { context: web, repository: 'web-${env}' }\n";
+    let project = project(web).file("web/Dockerfile", DOCKERFILE).file("web/page", "one\n").committed();
+    let aws = StandIn::scripted(&project, r#"{"services": {"dev/api": {"desired": 1}, "dev/web": {"desired": 1}}}"#);
+    let project = project.with_aws(&aws).with_engine();
+    project.shipit(&["deploy", "api", "web"]).exits(0);
+    let project = project.var("DOCKER_HOST", "unix:///nowhere/docker.sock").file("web/page", "two\n").committed();
+    let finished = project.shipit(&["deploy", "api", "web", "--output", "json"]).exits(5).finished();
+    let verdict = |name: &str| {
+        let services = finished["services"].as_array().expect("services");
+        services.iter().find(|service| service["service"] == name).expect("it is there")["verdict"].clone()
+    };
+    assert_eq!((verdict("api"), verdict("web")), (json!("deployed"), json!("refused")));
+}

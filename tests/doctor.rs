@@ -125,6 +125,19 @@ fn where_nothing_answers_every_line_says_so() {
 }
 
 #[test]
+fn each_builder_of_deploy_yaml_is_asked() {
+    let project = Project::sample();
+    let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let engine = crate::support::engine();
+    let builders =
+        format!("builder: [{{ name: far, host: \"tcp://127.0.0.1:9\" }}, {{ name: near, host: \"{engine}\" }}]\n");
+    let project = project.file("deploy.yaml", &(manifest + &builders));
+    let ran = examined(&project, &["--env", "dev"]);
+    assert_eq!(check(&ran, "", "builder far", "tcp://127.0.0.1:9")["state"], "does not");
+    assert_eq!(check(&ran, "", "builder near", "on linux/")["state"], "works");
+}
+
+#[test]
 fn keys_that_win_over_a_web_identity_are_told() {
     let project = Project::sample();
     let aws = StandIn::scripted(&project, "{}");
@@ -211,7 +224,15 @@ fn the_policy_and_the_calls_agree() {
     assert!(all.is_subset(&everything), "not allowed: {:?}", all.difference(&everything).collect::<Vec<_>>());
     // Nothing is asked for that nobody uses. These are for a look into an image that is there already, a rollback of a
     // rollout in flight, a task that takes too long, and the roles that ECS takes for a task.
-    let rare = ["ecr:GetDownloadUrlForLayer", "ecs:StopServiceDeployment", "ecs:StopTask", "iam:PassRole"];
+    let rare = [
+        "ecr:GetAccountSetting",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:GetRegistryScanningConfiguration",
+        "ecr:StartImageScan",
+        "ecs:StopServiceDeployment",
+        "ecs:StopTask",
+        "iam:PassRole",
+    ];
     let rare = rare.map(str::to_owned);
     let needless: Vec<&String> = everything.difference(&all).filter(|action| !rare.contains(action)).collect();
     assert!(needless.is_empty(), "never called: {needless:?}");

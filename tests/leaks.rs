@@ -46,15 +46,15 @@ fn nothing_was_pushed(aws: &StandIn) {
 #[test]
 fn a_planted_secret_is_refused_before_anything_is_pushed() {
     let table = [
-        (format!("ENV SETTING=\"{VALUE}\""), "TOKEN in environment variable `SETTING`"),
-        (format!("LABEL a.b=\"{BASE64}\""), "TOKEN, in base64, in label `a.b`"),
-        ("LABEL a.b=\"eDpxNy9aaytsZWFrP21lIDR4Mg==\"".to_owned(), "TOKEN, in base64, in label `a.b`"),
+        (format!("ENV SETTING=\"{VALUE}\""), "TOKEN in its environment variable `SETTING`"),
+        (format!("LABEL a.b=\"{BASE64}\""), "TOKEN, in base64, in its label `a.b`"),
+        ("LABEL a.b=\"eDpxNy9aaytsZWFrP21lIDR4Mg==\"".to_owned(), "TOKEN, in base64, in its label `a.b`"),
         (
             format!("RUN : 'https://example.com/?t={URL_ENCODED}'"),
             "TOKEN, URL-encoded, in step 3 of 3 of its history (RUN)",
         ),
-        (format!("CMD [\"/app\", \"--token={VALUE}\"]"), "TOKEN in command"),
-        (format!("HEALTHCHECK CMD [\"/app\", \"{VALUE}\"]"), "TOKEN in config, `Healthcheck`"),
+        (format!("CMD [\"/app\", \"--token={VALUE}\"]"), "TOKEN in its command"),
+        (format!("HEALTHCHECK CMD [\"/app\", \"{VALUE}\"]"), "TOKEN in its config, `Healthcheck`"),
         ("COPY settings /etc/app/settings".to_owned(), "TOKEN in file `etc/app/settings` of layer 3 of 3 (COPY)"),
         (
             "COPY settings /etc/app/settings\nRUN rm /etc/app/settings && echo done > /done".to_owned(),
@@ -106,7 +106,7 @@ fn what_build_args_name_may_be_read_and_what_build_secrets_name_never() {
     let pushed = aws.calls("PutImage").len();
     let both = format!("{readable}    build_secrets: [TOKEN]\n");
     let project = project.file("deploy.yaml", &both).committed();
-    project.shipit(&["deploy"]).exits(4).says("TOKEN in environment variable `T`").says("file `token`");
+    project.shipit(&["deploy"]).exits(4).says("TOKEN in its environment variable `T`").says("file `token`");
     assert_eq!(aws.calls("PutImage").len(), pushed);
 }
 
@@ -124,23 +124,28 @@ fn a_mounted_secret_leaves_nothing_and_the_search_is_told() {
 
 #[test]
 fn short_values_words_and_addresses_raise_no_false_alarm() {
-    let manifest = MANIFEST.replace("[TOKEN]", "[PORT, MODE, OTEL, PIN]");
-    let dockerfile = "FROM busybox:stable\nENV PGPORT=5432 NODE_ENV=production\nEXPOSE 5432\n\
-                      RUN echo 'production 5432 http://localhost:4317 hunter2' > /file\n";
+    let manifest = MANIFEST.replace("[TOKEN]", "[PORT, STAGE, MODE, OTEL, PIN]");
+    let dockerfile = "FROM busybox:stable\nENV PGPORT=5432 NODE_ENV=staging\nEXPOSE 5432\nCOPY words /words\n";
     let (project, aws) = project(&manifest, dockerfile);
     let project = project
+        .file("words", "production staging 5432 http://localhost:4317 hunter2\n")
+        .committed()
         .var("DEV_PORT", "5432")
+        .var("DEV_STAGE", "staging")
         .var("DEV_MODE", "production")
         .var("DEV_OTEL", "http://localhost:4317")
         .var("DEV_PIN", "hunter2");
-    // An address in the history was written there on purpose.
-    project.shipit(&["deploy"]).exits(4).says("OTEL in step").never_says("PORT in").never_says("MODE in");
-    let dockerfile = dockerfile.replace("http://localhost:4317", "nothing");
-    let project = project.file("Dockerfile", &dockerfile).committed();
     project.shipit(&["deploy"]).exits(0);
     let pushed = aws.calls("PutImage").len();
-    let project = project.file("Dockerfile", &format!("{dockerfile}ENV PIN=hunter2\n")).committed();
-    project.shipit(&["deploy"]).exits(4).says("PIN in environment variable `PIN`");
+    for (line, said) in [
+        ("ENV TO=http://localhost:4317/v1", "OTEL in its environment variable `TO`"),
+        ("ENV PASSWORD=hunter2", "PIN in its environment variable `PASSWORD`"),
+        ("LABEL port=5432", "PORT in its label `port`"),
+    ] {
+        std::fs::write(project.path("Dockerfile"), format!("{dockerfile}{line}\n")).expect("a file");
+        let ran = project.shipit(&["deploy"]);
+        ran.exits(4).says(said).never_says("MODE in").never_says("STAGE in");
+    }
     assert_eq!(aws.calls("PutImage").len(), pushed);
 }
 
@@ -169,7 +174,45 @@ fn what_the_base_image_holds_is_said_and_let_through() {
         .committed()
         .shipit(&["deploy"]);
     docker(&["rmi", "--force", &base]);
-    ran.exits(0).says("the base image holds").says("TOKEN in environment variable `OF_BASE`").says("file `of-base`");
+    ran.exits(0)
+        .says("the base image holds")
+        .says("TOKEN in its environment variable `OF_BASE`")
+        .says("file `of-base`");
     refused.exits(4).says("file `of-build` of layer").never_says("file `of-base`");
     assert!(!aws.calls("UpdateService").is_empty());
+}
+
+/// The engine's BuildKit pulls a base image without giving it a name: whose layer it is has to be told all the same.
+#[test]
+fn a_base_image_that_only_buildkit_has_is_told_from_the_build() {
+    let (project, aws) = project(MANIFEST, "");
+    let token = aws.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", &serde_json::json!({}));
+    let data = &token["authorizationData"][0];
+    let host = data["proxyEndpoint"].as_str().expect("an address").trim_start_matches("http://").to_owned();
+    let login = serde_json::json!({"auths": {&host: {"auth": data["authorizationToken"]}}}).to_string();
+    let project = project.file(".home/.docker/config.json", &login).file(".gitignore", ".home\n");
+    let config = project.path(".home/.docker");
+    let run = |args: &[&str]| {
+        let ran = Command::new("docker")
+            .env("DOCKER_HOST", engine())
+            .env("DOCKER_CONFIG", &config)
+            .env("DOCKER_BUILDKIT", "0")
+            .current_dir(project.folder())
+            .args(args)
+            .output()
+            .expect("docker runs");
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    };
+    std::fs::write(project.path("Dockerfile"), "FROM busybox:stable\nCOPY settings /of-base\n").expect("a file");
+    let base = format!("{host}/api-dev:base");
+    run(&["build", "--quiet", "--tag", &base, "."]);
+    run(&["push", "--quiet", &base]);
+    run(&["rmi", "--force", &base]);
+    let with = |more: &str| {
+        let dockerfile = format!("FROM {base}\nCOPY app /app\n{more}");
+        std::fs::write(project.path("Dockerfile"), dockerfile).expect("a file");
+        project.shipit(&["deploy"])
+    };
+    with("").exits(0).says("the base image holds").says("file `of-base`");
+    with("COPY settings /of-build\n").exits(4).says("file `of-build`").never_says("file `of-base`");
 }

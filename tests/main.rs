@@ -56,6 +56,7 @@ mod rollback;
 
 /// `before_deploy`, and `shipit run`.
 mod one_off;
+mod promotion;
 
 /// What runs where, the watch taken up again, and what was deployed.
 mod status;

@@ -89,9 +89,10 @@ impl Manifest {
 }
 
 /// Whether the registry mounts a layer that another of its repositories has (the account setting `BLOB_MOUNTING`, which
-/// is off by default). Where that cannot be read, it counts as off.
+/// is off by default). Where that cannot be read it counts as off.
 pub(crate) async fn mounts_blobs(clients: &Clients) -> bool {
     let answer = clients.ecr.get_account_setting().name("BLOB_MOUNTING").send().await;
+    let answer = answer.map_err(|error| aws("ecr:GetAccountSetting", &error));
     answer.is_ok_and(|setting| setting.value().is_some_and(|value| value.eq_ignore_ascii_case("enabled")))
 }
 

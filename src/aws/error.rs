@@ -108,7 +108,7 @@ where
 {
     Some(match code {
         Some("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation") => {
-            format!("allow {action} for this identity; the README has the whole policy")
+            format!("allow {action} for this identity; `shipit doctor --iam-policy` prints the whole policy")
         }
         Some(code) if is_expiry(code) => {
             "the credentials have expired: log in again (`aws sso login`), or check the clock of this machine"

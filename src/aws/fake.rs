@@ -45,6 +45,8 @@ impl Fake {
             name: "dev".to_owned(),
             branch: "develop".to_owned(),
             after: None,
+            soak: std::time::Duration::ZERO,
+            promote: false,
             approval: false,
             region: Some("ap-south-1".to_owned()),
             account: None,

@@ -109,14 +109,22 @@ impl Builders {
         self.members.iter().map(|member| member.engine.facts().clone()).collect()
     }
 
-    /// One to ask what all of them would answer alike.
-    pub(crate) fn first(&self) -> Option<&Engine> {
-        self.members.first().map(|member| &member.engine)
-    }
-
     /// Whether a lost one could be replaced at all.
     pub(crate) fn are_several(&self) -> bool {
         self.members.len() > 1
+    }
+
+    /// The engine where this service is built as long as nothing stands against it.
+    pub(crate) fn home(&self, service: &str, platform: Platform) -> Option<&Engine> {
+        self.home_at(service, platform).map(|at| &self.members[at].engine)
+    }
+
+    fn home_at(&self, service: &str, platform: Platform) -> Option<usize> {
+        let seats: Vec<Seat<'_>> = self.members.iter().map(|member| member.seat(platform, 0, 1, false)).collect();
+        match choose(service, &seats) {
+            Choice::Take(at) => Some(at),
+            Choice::Wait | Choice::Nobody => None,
+        }
     }
 
     /// Whether an engine is left that takes this platform.
@@ -151,15 +159,7 @@ impl Builders {
             .iter()
             .zip(states.iter())
             .map(|(member, state)| {
-                let facts = member.engine.facts();
-                Seat {
-                    name: facts.name.as_deref().unwrap_or(&facts.address),
-                    running: state.running,
-                    limit: member.jobs.unwrap_or(jobs).max(1),
-                    lost: state.lost.is_some(),
-                    takes: member.takes(platform),
-                    native: facts.os == "linux" && facts.arch == platform.architecture(),
-                }
+                member.seat(platform, state.running, member.jobs.unwrap_or(jobs).max(1), state.lost.is_some())
             })
             .collect();
         match choose(service, &seats) {
@@ -190,6 +190,18 @@ impl Builders {
 }
 
 impl Member {
+    fn seat(&self, platform: Platform, running: usize, limit: usize, lost: bool) -> Seat<'_> {
+        let facts = self.engine.facts();
+        Seat {
+            name: facts.name.as_deref().unwrap_or(&facts.address),
+            running,
+            limit,
+            lost,
+            takes: self.takes(platform),
+            native: facts.os == "linux" && facts.arch == platform.architecture(),
+        }
+    }
+
     fn takes(&self, platform: Platform) -> bool {
         self.platforms.is_empty() || self.platforms.contains(&platform)
     }
@@ -198,6 +210,10 @@ impl Member {
 impl Place<'_> {
     pub(crate) fn engine(&self) -> &Engine {
         &self.builders.members[self.at].engine
+    }
+
+    pub(crate) fn is_home_of(&self, service: &str, platform: Platform) -> bool {
+        self.builders.home_at(service, platform) == Some(self.at)
     }
 
     /// Makes room for another build; the engine stays known.

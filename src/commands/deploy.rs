@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
+use crate::after;
 use crate::aws::{Clients, Settings};
 use crate::builders::Builders;
 use crate::changes::{Filter, Judge, dead_patterns};
@@ -14,15 +15,15 @@ use crate::cli::DeployArgs;
 use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
-use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
 use crate::leak;
-use crate::observe::{Observed, observe, observe_releases};
+use crate::observe::{Observed, observe};
 use crate::plan::{Plan, Request, plan};
 use crate::receipt::{Before, ImageNote};
+use crate::registry::Proxies;
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::reuse;
 use crate::verdict::{Outcome, Verdict};
@@ -81,10 +82,12 @@ impl Run<'_> {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
         let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
-        let engine = builders.as_ref().ok().and_then(Builders::first);
-        let look = self.look_for_images(specification, &clients, engine, &mut observed);
+        let promotes = specification.environment.promote;
+        let look = self.look_for_images(specification, &clients, builders.as_ref().ok(), &mut observed);
         self.unless_cancelled(async {
-            look.await;
+            if !promotes {
+                look.await;
+            }
             Ok(())
         })
         .await?;
@@ -108,6 +111,7 @@ impl Run<'_> {
             fail_fast: self.args.fail_fast,
             no_wait: self.args.no_wait,
             jobs: usize::from(self.args.jobs),
+            proxies: Proxies::of(&self.context.vars),
             approved_by: match self.approved(&plan, resolved).await {
                 Ok(by) => by,
                 Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
@@ -120,6 +124,7 @@ impl Run<'_> {
         let deploy = Deploy {
             clients: &clients,
             builders: builders.as_ref().ok(),
+            before: observed.before.as_ref().and_then(|read| read.as_ref().ok()),
             specification,
             plan: &plan,
             options: &options,
@@ -132,6 +137,9 @@ impl Run<'_> {
 
     /// The engines that can build. What is deployed to this machine is built here, too.
     async fn builders(&self, specification: &Specification) -> Result<Builders> {
+        if specification.environment.promote {
+            return Err(Error::new(Exit::Build, "no engine was looked for, because nothing is built"));
+        }
         if !specification.builders.is_empty() && !self.args.local {
             return Builders::connect(&specification.builders, &self.context.vars, self.events).await;
         }
@@ -205,18 +213,19 @@ impl Run<'_> {
     ) -> Result<Observed> {
         let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
         let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
-        if let Some(after) = &resolved.specification.environment.after {
+        if let Some(name) = &resolved.specification.environment.after {
             let names: Vec<String> =
                 resolved.specification.services.iter().map(|service| service.name.clone()).collect();
             let before = resolved.manifest.resolve(&ResolveInput {
-                environment: after,
+                environment: name,
                 branch: resolved.branch.as_deref(),
                 commit: Some(&resolved.revision.full()),
                 services: &names,
                 vars: &self.context.vars,
                 secrets: SecretsMode::Optional,
             })?;
-            observed.after = Some(observe_releases(&before, settings).await);
+            self.hide(&before);
+            observed.before = Some(after::read(before, settings).await);
         }
         self.judge(resolved, clients, &mut observed).await?;
         Ok(observed)
@@ -255,12 +264,21 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The secrets of that environment besides those of this one.
+    fn hide(&self, before: &Specification) {
+        let mut noted = self.noted.borrow_mut();
+        let theirs = before.secrets.iter();
+        let theirs = theirs.map(|(name, value)| (format!("{}.{name}", before.environment.name), value.clone()));
+        noted.secrets.extend(theirs);
+        self.context.console.hide(&noted.secrets);
+    }
+
     /// For each service: is there an image of the same inputs already? The contexts are read a few at a time.
     async fn look_for_images(
         &self,
         specification: &Specification,
         clients: &Clients,
-        engine: Option<&Engine>,
+        builders: Option<&Builders>,
         observed: &mut Observed,
     ) {
         let rebuild = self.args.rebuild;
@@ -273,6 +291,7 @@ impl Run<'_> {
             // Without its repository there is nothing to look into, and a finding says so.
             let repository = seen.repository.as_ref().ok()?;
             let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
+            let engine = builders.and_then(|builders| builders.home(&service.name, service.platform));
             let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };
             Some(reuse::observe(service, look).await)
         });

@@ -2,7 +2,6 @@
 
 use super::Context;
 use crate::cli::DoctorArgs;
-use crate::docker::Engine;
 use crate::doctor::policy::{Wanted, policy};
 use crate::doctor::{self, Question};
 use crate::error::Result;
@@ -14,9 +13,9 @@ pub(super) async fn run(args: DoctorArgs, context: &Context) -> Result<Exit> {
     if args.iam_policy {
         return print_policy(&args, context).await;
     }
-    let engine = context.engine().await.map(|engine| Engine::facts(&engine).clone());
     let question = Question { config: &args.config.config, environment: args.env.as_deref(), vars: &context.vars };
-    let checks = doctor::examine(&question, &engine).await?;
+    let engine = async || context.engine().await.map(|engine| engine.facts().clone());
+    let checks = doctor::examine(&question, engine).await?;
     print_doctor(context.console.out(), context.console.format(), &checks);
     Ok(checks.iter().fold(Exit::Success, |worst, check| worst.worst(check.exit_code)))
 }

@@ -2,6 +2,7 @@
 //! each other. Works on the manifest, and asks the tree where a value stands.
 
 mod builders;
+mod promotion;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -130,6 +131,7 @@ impl Check<'_> {
                 self.scan(&join(&at, "scan"), scan);
             }
             self.after(manifest, name, environment);
+            self.promotion(name, environment);
             if let Some(prefix) = &environment.secret_prefix {
                 self.grammar(&join(&at, "secret_prefix"), prefix, grammar::secret_prefix);
             } else if let Some(other) = prefixes.insert(names::default_prefix(name), name) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::cache::Cache;
 use crate::config::grammar;
@@ -28,6 +29,13 @@ pub(super) struct Filling<'f> {
     pub(super) secrets: &'f Secrets<'f>,
 }
 
+/// As in the specification.
+struct Arguments {
+    build_args: BTreeMap<String, Secret>,
+    unknown_args: Vec<String>,
+    readable_secrets: Vec<String>,
+}
+
 impl Filling<'_> {
     /// `root` is the folder of deploy.yaml.
     pub(super) fn service(&self, root: &Path, settings: &Settings<'_>) -> Result<Service> {
@@ -44,7 +52,7 @@ impl Filling<'_> {
         };
         let container =
             settings.container.as_ref().map(|setting| self.named(setting, grammar::ecs_name)).transpose()?;
-        let (build_args, readable_secrets) = self.build_args(settings)?;
+        let Arguments { build_args, unknown_args, readable_secrets } = self.build_args(settings)?;
         Ok(Service {
             name: self.service.to_owned(),
             context,
@@ -52,6 +60,7 @@ impl Filling<'_> {
             target: settings.target.as_ref().map(|setting| self.plain(setting)).transpose()?,
             platform: settings.platform.unwrap_or(Platform::LinuxAmd64),
             build_args,
+            unknown_args,
             build_secrets: settings
                 .build_secrets
                 .value
@@ -81,10 +90,10 @@ impl Filling<'_> {
         })
     }
 
-    /// The arguments, and the secrets that they make readable. An argument whose secret has no value is left out, which
-    /// happens under `SecretsMode::Optional` only.
-    fn build_args(&self, settings: &Settings<'_>) -> Result<(BTreeMap<String, Secret>, Vec<String>)> {
-        let mut filled = BTreeMap::new();
+    /// The arguments, those that are left out, and the secrets that they make readable. An argument whose secret has no
+    /// value is left out, which happens under `SecretsMode::Optional` only.
+    fn build_args(&self, settings: &Settings<'_>) -> Result<Arguments> {
+        let (mut filled, mut unknown_args) = (BTreeMap::new(), Vec::new());
         let mut used = Vec::new();
         for (name, setting) in &settings.build_args {
             let template = template(setting)?;
@@ -92,6 +101,7 @@ impl Filling<'_> {
                 template.names().filter(|name| settings.secrets.value.iter().any(|secret| secret == name)).collect();
             used.extend(secrets.iter().copied());
             if secrets.iter().any(|secret| self.secrets.get(secret).is_none()) {
+                unknown_args.push((*name).to_owned());
                 continue;
             }
             let value = |name: &str| {
@@ -101,7 +111,7 @@ impl Filling<'_> {
             filled.insert((*name).to_owned(), Secret::new(value));
         }
         let readable = settings.secrets.value.iter().filter(|name| used.contains(&name.as_str()));
-        Ok((filled, readable.cloned().collect()))
+        Ok(Arguments { build_args: filled, unknown_args, readable_secrets: readable.cloned().collect() })
     }
 
     fn built_in(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -149,6 +159,14 @@ impl Filling<'_> {
                 .hint(format!("write `{what}` in deploy.yaml"))
         })
     }
+}
+
+/// The file was checked, so a fault here is one of a file that was not.
+pub(super) fn soak(environment: &str, written: Option<&str>) -> Result<Duration> {
+    let Some(written) = written else { return Ok(Duration::ZERO) };
+    grammar::duration(written).map_err(|wrong| {
+        Error::new(Exit::Usage, format!("deploy.yaml, environments.{environment}.soak: `{written}` {wrong}"))
+    })
 }
 
 fn before_deploy(setting: &Setting<&manifest::BeforeDeploy>) -> Result<BeforeDeploy> {

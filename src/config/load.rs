@@ -243,7 +243,17 @@ services:
             ),
             (env("{ branch: 1.0 }"), "expected text, found the number 1.0 @ 3:18"),
             (env("{ branch: d, after: dev }"), "`dev` cannot come after itself @ 3:28"),
-            (env("{ branch: d, soak: 15m }"), "unknown key `soak` @ 3:21"),
+            (env("{ branch: d, sequel: 1 }"), "unknown key `sequel` @ 3:21"),
+            (env("{ branch: d, soak: 15m }"), "this environment has no `after` to wait for @ 3:21"),
+            (
+                env("{ branch: d, image: promote }"),
+                "there is nothing to promote from: this environment has no `after` @ 3:28",
+            ),
+            (env("{ branch: d, image: copy }"), "`copy` cannot stand here @ 3:28"),
+            (
+                env("{ branch: d }\n  prod: { branch: d, after: dev, soak: soon }"),
+                "`soon` is no span of time: write a number with a unit, such as 90s, 10m or 1h30m @ 4:40",
+            ),
             (
                 env("{ branch: d, aws: { role: deploy } }"),
                 "`deploy` is not the ARN of an IAM role: they look like `arn:aws:iam::123456789012:role/deploy` @ 3:34",

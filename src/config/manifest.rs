@@ -59,6 +59,10 @@ pub(crate) struct Environment {
     pub(crate) branch: String,
     /// The environment in which a commit has to be live before it may come here.
     pub(crate) after: Option<String>,
+    /// How long the commit has to be live in that environment before it may come here, as in `15m` or `2h`.
+    pub(crate) soak: Option<String>,
+    /// Where the image comes from. Default: `build`.
+    pub(crate) image: Option<ImageSource>,
     /// `required`: a person says yes, each time.
     pub(crate) approval: Option<Approval>,
     /// What differs from the top-level `aws`, key by key.
@@ -116,6 +120,16 @@ pub(crate) struct Ignore {
     /// Why it may wait.
     #[schemars(length(min = 1))]
     pub(crate) reason: String,
+}
+
+/// Where an environment's images come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ImageSource {
+    /// Each is built from the commit.
+    Build,
+    /// Nothing is built: the very images that run in the environment named by `after` are copied, byte for byte.
+    Promote,
 }
 
 /// Who has to agree to a deploy.

@@ -1,8 +1,8 @@
 //! One environment of the manifest with nothing left open: defaults, overrides, `${…}` and secrets are settled here.
 
 use crate::config::builder::Builders;
-use crate::config::fill::Filling;
-use crate::config::manifest::Manifest;
+use crate::config::fill::{self, Filling};
+use crate::config::manifest::{ImageSource, Manifest};
 use crate::config::secrets::Secrets;
 use crate::config::settings::{AwsSettings, Settings};
 use crate::config::specification::{Environment, Specification};
@@ -92,6 +92,8 @@ impl Manifest {
             name: name.to_owned(),
             branch: written.branch.clone(),
             after: written.after.clone(),
+            soak: fill::soak(name, written.soak.as_deref())?,
+            promote: written.image == Some(ImageSource::Promote),
             approval: written.approval.is_some(),
             region: aws.region.map(str::to_owned),
             account: aws.account.map(str::to_owned),

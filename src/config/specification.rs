@@ -33,6 +33,10 @@ pub(crate) struct Environment {
     pub(crate) branch: String,
     /// The environment that must run this commit first.
     pub(crate) after: Option<String>,
+    /// How long it must have been live there; zero unless `soak` says more.
+    pub(crate) soak: Duration,
+    /// Nothing is built: the images that run in `after` are copied.
+    pub(crate) promote: bool,
     /// A person has to say yes.
     pub(crate) approval: bool,
     /// `None`: the SDK's usual chain decides.
@@ -58,6 +62,8 @@ pub(crate) struct Service {
     pub(crate) platform: Platform,
     /// Name to value, `${…}` filled in. A value may hold a secret that is meant to be readable in the image.
     pub(crate) build_args: BTreeMap<String, Secret>,
+    /// Arguments that are left out because their secret has no value, which only a run that needs none lets pass.
+    pub(crate) unknown_args: Vec<String>,
     /// `RUN --mount=type=secret,id=NAME`: name to value.
     pub(crate) build_secrets: BTreeMap<String, Secret>,
     /// Names under `secrets` of this service.

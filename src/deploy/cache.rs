@@ -38,11 +38,11 @@ impl Cache {
             (Kept::Inline, _) => images(engine, plan, &build.uri).await,
             (Kept::Repository(name), _) => {
                 let mut from = images(engine, plan, &build.uri).await;
-                let (uri, tag) = (format!("{host}/{name}"), tag(service));
-                if let Ok(Some(digest)) = ecr::digest_of(clients, name, &tag).await
-                    && !engine.has(&format!("{uri}@{digest}")).await
-                {
-                    from.push(format!("{uri}:{tag}"));
+                if let Ok(Some(digest)) = ecr::digest_of(clients, name, &tag(service)).await {
+                    let image = format!("{host}/{name}@{digest}");
+                    if !engine.has(&image).await {
+                        from.push(image);
+                    }
                 }
                 from
             }
@@ -64,7 +64,8 @@ async fn images(engine: &Engine, plan: &ServicePlan, uri: &str) -> Vec<String> {
         return Vec::new();
     }
     let running = plan.running_digest.iter().filter(|running| *running != latest);
-    std::iter::once(format!("{uri}:latest")).chain(running.map(|running| format!("{uri}@{running}"))).collect()
+    // By digest: an engine may have an older image under the tag, and would take that.
+    std::iter::once(latest).chain(running).map(|digest| format!("{uri}@{digest}")).collect()
 }
 
 /// Whether the build may take an image from this registry: then the engine needs a login for it.

@@ -10,7 +10,7 @@ use crate::docker::{Engine, RegistryAuth};
 use crate::error::Result;
 use crate::event::{Events, Kind};
 use crate::interrupt::unless_cancelled;
-use crate::registry::{Registry, Sent, push_export, tag_again};
+use crate::registry::{Registry, Sent, is_loopback, push_export, tag_again};
 use crate::rollout::NOTHING_ROLLED;
 
 pub(super) struct Courier<'a> {
@@ -85,29 +85,5 @@ impl<'a> Courier<'a> {
         };
         self.events.emit(Kind::TagPushed { reference, digest: digest.clone() });
         Ok(digest)
-    }
-}
-
-/// Whether `HOST[:PORT]` names this machine's loopback.
-fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn only_loopback_may_be_out_of_an_engines_reach() {
-        for (host, expected) in [
-            ("127.0.0.1:4510", true),
-            ("127.9.9.9", true),
-            ("localhost:5000", true),
-            ("123456789012.dkr.ecr.ap-south-1.amazonaws.com", false),
-            ("localhost.example.com:5000", false),
-        ] {
-            assert_eq!(is_loopback(host), expected, "{host}");
-        }
     }
 }

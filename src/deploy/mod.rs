@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
 use self::shared_layers::SharedLayers;
+use crate::after::Before;
 use crate::aws::Clients;
 use crate::builders::Builders;
 use crate::config::specification::{Service, Specification};
@@ -26,6 +27,7 @@ use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::leak;
 use crate::plan::{Plan, ServicePlan};
+use crate::registry::Proxies;
 use crate::verdict::{Outcome, Verdict};
 
 /// What the command line says about the way, not about the goal.
@@ -41,6 +43,7 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Who approved it, for the record.
     pub(crate) approved_by: Option<String>,
+    pub(crate) proxies: Proxies,
 }
 
 /// What every service's way needs.
@@ -48,6 +51,8 @@ pub(crate) struct Deploy<'a> {
     pub(crate) clients: &'a Clients,
     /// Absent where nothing has to be built.
     pub(crate) builders: Option<&'a Builders>,
+    /// The environment before this one, where there is one.
+    pub(crate) before: Option<&'a Before>,
     pub(crate) specification: &'a Specification,
     pub(crate) plan: &'a Plan,
     pub(crate) options: &'a Options,

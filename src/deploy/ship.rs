@@ -4,6 +4,7 @@
 
 mod build;
 mod delivery;
+mod promote;
 mod scanned;
 
 use super::order::Ends;

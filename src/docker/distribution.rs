@@ -1,5 +1,6 @@
-//! Which image a name stands for right now, as a build by this engine would take it: the one that the engine has, else
-//! the one that the registry has. Nothing is pulled.
+//! Which image a name stands for right now, as a build by this engine would take it. With a graph driver that is the one
+//! that the engine has, else the one that the registry has; with containerd's store it is the other way round (moby's
+//! and BuildKit's own resolvers). Nothing is pulled.
 
 use http::Method;
 use http_body_util::{BodyExt as _, Limited};
@@ -43,14 +44,26 @@ impl Engine {
     /// What identifies the image's content: `sha256:…`, of its manifest or index where a registry has it, else of its
     /// config. `platform`: `OS/ARCH`; an image in the engine for another one is none. The error is in words.
     pub(crate) async fn identity_of(&self, name: &str, platform: &str, own: &[RegistryAuth]) -> Result<String, String> {
+        if self.facts().containerd_store {
+            return match self.remote_identity(name, own).await {
+                Ok(identity) => Ok(identity),
+                Err(error) => self.local_identity(name, platform).await?.ok_or_else(|| error.to_string()),
+            };
+        }
+        match self.local_identity(name, platform).await? {
+            Some(identity) => Ok(identity),
+            None => self.remote_identity(name, own).await.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// `None` where the engine has no such image, or one for another platform.
+    async fn local_identity(&self, name: &str, platform: &str) -> Result<Option<String>, String> {
         let path = format!("/images/{}/json", path_element(name));
         match self.client.get::<Local>(&path, "").await {
-            Ok(local) if fits(&local, platform) => return Ok(identity(&local, name)),
-            Ok(_) => {}
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error.to_string()),
+            Ok(local) => Ok(fits(&local, platform).then(|| identity(&local, name))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.to_string()),
         }
-        self.remote_identity(name, own).await.map_err(|error| error.to_string())
     }
 
     /// Whether the engine has the image `REPOSITORY@DIGEST`, and with it, very likely, the layers of its build.

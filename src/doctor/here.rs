@@ -52,27 +52,37 @@ pub(super) fn git(head: Option<&Result<Head>>, standing: Option<&Standing>) -> C
     }
 }
 
-pub(super) fn engine(engine: &Result<EngineFacts>, specifications: &[Specification]) -> Vec<Check> {
-    let facts = match engine {
+/// One engine that builds: the process's own, or a `builder` of deploy.yaml, which may be kept for some platforms.
+pub(super) struct Builder {
+    /// `engine`, or the builder's name.
+    pub(super) name: String,
+    pub(super) facts: Result<EngineFacts>,
+    /// Empty: any.
+    pub(super) platforms: Vec<Platform>,
+}
+
+pub(super) fn engine(builder: &Builder, specifications: &[Specification]) -> Vec<Check> {
+    let facts = match &builder.facts {
         Ok(facts) => facts,
-        Err(error) => return vec![Check::of_error("engine", error)],
+        Err(error) => return vec![Check::of_error(&builder.name, error)],
     };
-    let mut checks =
-        vec![Check::works("engine", facts.to_string()), buildkit(facts.buildkit, &facts.version, &facts.api_version)];
-    let mut foreign: Vec<Platform> = Vec::new();
-    for platform in
-        specifications.iter().flat_map(|specification| &specification.services).map(|service| service.platform)
-    {
-        if platform.architecture() != facts.arch && !foreign.contains(&platform) {
-            foreign.push(platform);
+    let mut checks = vec![
+        Check::works(&builder.name, facts.to_string()),
+        buildkit(facts.buildkit, &facts.version, &facts.api_version),
+    ];
+    let mut wanted: Vec<Platform> = Vec::new();
+    for service in specifications.iter().flat_map(|specification| &specification.services) {
+        let takes = builder.platforms.is_empty() || builder.platforms.contains(&service.platform);
+        if takes && !wanted.contains(&service.platform) {
+            wanted.push(service.platform);
         }
     }
-    if foreign.is_empty() && !specifications.is_empty() {
-        checks.push(Check::works("architecture", format!("builds run on {} itself", facts.arch)));
+    for platform in wanted {
+        checks.push(match platform.architecture() == facts.arch {
+            true => Check::works("architecture", format!("{platform} is built on {} itself", facts.arch)),
+            false => emulated(platform, &facts.arch, facts.on_this_host, Path::new(EMULATORS)),
+        });
     }
-    checks.extend(
-        foreign.into_iter().map(|platform| emulated(platform, &facts.arch, facts.on_this_host, Path::new(EMULATORS))),
-    );
     checks
 }
 
@@ -113,7 +123,7 @@ fn emulated(platform: Platform, arch: &str, on_this_host: bool, emulators: &Path
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, Platform, buildkit, emulated, engine};
+    use super::{Builder, Exit, Platform, buildkit, emulated, engine};
     use crate::doctor::State;
     use crate::error::Error;
 
@@ -136,7 +146,8 @@ mod tests {
         assert_eq!(buildkit(true, "28.5.2", "1.51").state, State::Works);
         let without = buildkit(false, "4.9.3", "1.41");
         assert_eq!((without.state, without.exit_code), (State::Fails, Exit::Build));
-        let none = engine(&Err(Error::new(Exit::Build, "no Docker Engine answers").hint("start it")), &[]);
+        let facts = Err(Error::new(Exit::Build, "no Docker Engine answers").hint("start it"));
+        let none = engine(&Builder { name: "engine".to_owned(), facts, platforms: Vec::new() }, &[]);
         assert_eq!((none.len(), none[0].fix.as_deref()), (1, Some("start it")));
     }
 }

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::aws::Settings;
 use crate::config::specification::Specification;
-use crate::docker::EngineFacts;
+use crate::docker::{Engine, EngineFacts};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::git::Repository;
@@ -146,11 +146,15 @@ pub(crate) struct Question<'q> {
     pub(crate) vars: &'q Vars,
 }
 
-/// Looks at everything, side by side, and puts it in the order of the screen.
+/// Looks at everything, side by side, and puts it in the order of the screen. `engine` is asked for the engine of this
+/// process, where deploy.yaml names no other.
 ///
 /// # Errors
 /// The environment that is named is not in deploy.yaml ([`Exit::Usage`]).
-pub(crate) async fn examine(question: &Question<'_>, engine: &Result<EngineFacts>) -> Result<Vec<Check>> {
+pub(crate) async fn examine(
+    question: &Question<'_>,
+    engine: impl AsyncFnOnce() -> Result<EngineFacts>,
+) -> Result<Vec<Check>> {
     let standing = Standing::load(question.config, question.vars).await;
     let mut checks = Vec::new();
     let specifications = match &standing {
@@ -172,11 +176,34 @@ pub(crate) async fn examine(question: &Question<'_>, engine: &Result<EngineFacts
         Err(error) => Some(Err(error)),
     };
     checks.push(here::git(repository.as_ref(), standing.as_ref().ok()));
-    checks.extend(here::engine(engine, &specifications));
+    for builder in builders(&specifications, question.vars, engine).await {
+        checks.extend(here::engine(&builder, &specifications));
+    }
     checks.extend(account::variables(question.vars));
     let all = specifications.iter().map(|specification| environment(specification, question.vars));
     checks.extend(join_all(all).await.into_iter().flatten());
     Ok(checks)
+}
+
+/// The engines of deploy.yaml, or the one of this process.
+async fn builders(
+    specifications: &[Specification],
+    vars: &Vars,
+    engine: impl AsyncFnOnce() -> Result<EngineFacts>,
+) -> Vec<here::Builder> {
+    let named = specifications.first().map(|specification| specification.builders.as_slice()).unwrap_or_default();
+    if named.is_empty() {
+        return vec![here::Builder { name: "engine".to_owned(), facts: engine().await, platforms: Vec::new() }];
+    }
+    join_all(named.iter().map(|builder| async {
+        let reached = Engine::connect_to(&builder.name, &builder.host, builder.certs.as_deref(), vars).await;
+        here::Builder {
+            name: format!("builder {}", builder.name),
+            facts: reached.map(|engine| engine.facts().clone()),
+            platforms: builder.platforms.clone(),
+        }
+    }))
+    .await
 }
 
 fn specifications(standing: &Standing, question: &Question<'_>) -> Result<Vec<Specification>> {

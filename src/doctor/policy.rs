@@ -77,6 +77,18 @@ const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        sid: "Scans",
+        when: When::Deploy,
+        on: On::Repositories,
+        actions: &["ecr:DescribeImageScanFindings", "ecr:StartImageScan"],
+    },
+    Group {
+        sid: "RegistrySettings",
+        when: When::Deploy,
+        on: On::Anything,
+        actions: &["ecr:GetRegistryScanningConfiguration", "ecr:GetAccountSetting"],
+    },
+    Group {
         sid: "Services",
         when: When::Always,
         on: On::Services,

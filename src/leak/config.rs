@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::needles::Needles;
+use super::scope::Scope;
 use super::{Found, Place, Sought};
 use crate::docker::Image;
 
@@ -28,8 +29,9 @@ pub(super) fn look(image: &Image, base: Option<&Image>, sought: &[Sought<'_>], n
         for (secret, form) in needles.find(text.whole.as_bytes()) {
             found.push(Found { secret, form, place: text.place.clone(), of_base });
         }
-        for (secret, one) in sought.iter().enumerate().filter(|(_, one)| one.is_named_only()) {
-            if !text.name.is_empty() && same_name(text.name, one.name) && text.value.trim() == one.value.trim() {
+        for (secret, one) in sought.iter().enumerate().filter(|(_, one)| one.is_whole()) {
+            let name_fits = one.scope == Scope::Exact || same_name(text.name, one.name);
+            if name_fits && text.value.trim() == one.value.trim() {
                 found.push(Found { secret, form: super::Form::Plain, place: text.place.clone(), of_base });
             }
         }
@@ -51,7 +53,7 @@ fn texts(image: &Image) -> Vec<Text<'_>> {
     }
     for (key, value) in &image.labels {
         texts.push(Text { place: Place::Label(key.clone()), name: key, value, whole: value });
-        texts.push(Text { place: Place::Config("the name of a label".to_owned()), name: "", value: "", whole: key });
+        texts.push(Text { place: Place::Config("label's name".to_owned()), name: "", value: "", whole: key });
     }
     for (place, words) in [("entrypoint", &image.entrypoint), ("command", &image.command)] {
         for (at, word) in words.iter().enumerate() {
@@ -139,10 +141,9 @@ mod tests {
         let secrets: BTreeMap<String, Secret> =
             secrets.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
         let sought: Vec<Sought<'_>> = seek(&secrets, &[], &[]);
-        let needles = Needles::new(
-            sought.iter().enumerate().filter(|(_, one)| !one.is_named_only()).map(|(at, one)| (at, one.value)),
-        )
-        .unwrap();
+        let needles =
+            Needles::new(sought.iter().enumerate().filter(|(_, one)| !one.is_whole()).map(|(at, one)| (at, one.value)))
+                .unwrap();
         let found = look(image, base, &sought, &needles);
         found.iter().map(|found| format!("{}{}", if found.of_base { "base: " } else { "" }, found.place)).collect()
     }
@@ -156,13 +157,13 @@ mod tests {
             places(&image, None, &[("TOKEN", value)])
         };
         assert_eq!(with(|_| {}), [""; 0]);
-        assert_eq!(with(|i| i.env.push("A=x s3cr3t-value".into())), ["environment variable `A`"]);
-        assert_eq!(with(|i| drop(i.labels.insert("k".into(), "czNjcjN0LXZhbHVl".into()))), ["label `k`"]);
-        assert_eq!(with(|i| i.entrypoint = vec!["/app".into(), "--t=s3cr3t-value".into()]), ["entrypoint"]);
-        assert_eq!(with(|i| i.command.push("s3cr3t-value".into())), ["command"]);
+        assert_eq!(with(|i| i.env.push("A=x s3cr3t-value".into())), ["its environment variable `A`"]);
+        assert_eq!(with(|i| drop(i.labels.insert("k".into(), "czNjcjN0LXZhbHVl".into()))), ["its label `k`"]);
+        assert_eq!(with(|i| i.entrypoint = vec!["/app".into(), "--t=s3cr3t-value".into()]), ["its entrypoint"]);
+        assert_eq!(with(|i| i.command.push("s3cr3t-value".into())), ["its command"]);
         assert_eq!(
             with(|i| i.config = serde_json::json!({"Healthcheck": {"Test": ["CMD", "s3cr3t-value"]}})),
-            ["config, `Healthcheck`"]
+            ["its config, `Healthcheck`"]
         );
         assert_eq!(
             with(
@@ -175,11 +176,14 @@ mod tests {
     #[test]
     fn a_value_that_occurs_by_itself_needs_the_secrets_name() {
         let mut image = image();
-        image.env.extend(["PGPORT=5432".into(), "DB_PORT=5432".into(), "MODE=production".into()]);
-        image.labels.insert("app.mode".into(), "production".into());
+        image.env.extend(["PGPORT=5432".into(), "DB_PORT=5432".into(), "MODE=staging".into()]);
+        image.labels.insert("app.mode".into(), "staging".into());
         image.command = vec!["serve".into(), "--db-port".into(), "5432".into()];
-        let secrets = [("DB_PORT", "5432"), ("APP_MODE", "production")];
-        assert_eq!(places(&image, None, &secrets), ["environment variable `DB_PORT`", "label `app.mode`", "command"]);
+        let secrets = [("DB_PORT", "5432"), ("APP_MODE", "staging")];
+        assert_eq!(
+            places(&image, None, &secrets),
+            ["its environment variable `DB_PORT`", "its label `app.mode`", "its command"]
+        );
     }
 
     #[test]
@@ -190,7 +194,7 @@ mod tests {
         image.env.push("MINE=s3cr3t-value".into());
         assert_eq!(
             places(&image, Some(&base), &[("TOKEN", "s3cr3t-value")]),
-            ["base: environment variable `TOKEN`", "environment variable `MINE`"]
+            ["base: its environment variable `TOKEN`", "its environment variable `MINE`"]
         );
     }
 

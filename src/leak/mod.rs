@@ -68,8 +68,9 @@ struct Sought<'s> {
 }
 
 impl Sought<'_> {
-    fn is_named_only(&self) -> bool {
-        self.scope == Scope::Named
+    /// Whether a text holds it only by being it.
+    fn is_whole(&self) -> bool {
+        matches!(self.scope, Scope::Named | Scope::Exact)
     }
 }
 
@@ -107,9 +108,9 @@ enum Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Variable(name) => write!(f, "environment variable `{name}`"),
-            Self::Label(key) => write!(f, "label `{key}`"),
-            Self::Config(words) => f.write_str(words),
+            Self::Variable(name) => write!(f, "its environment variable `{name}`"),
+            Self::Label(key) => write!(f, "its label `{key}`"),
+            Self::Config(words) => write!(f, "its {words}"),
             Self::History { step, steps, instruction } => {
                 write!(f, "step {step} of {steps} of its history ({instruction})")
             }
@@ -160,7 +161,7 @@ impl Gate {
             let values = sought.iter().enumerate().filter(|(_, one)| wanted(one.scope));
             Needles::new(values.map(|(at, one)| (at, one.value)))
         };
-        let in_config = of_scope(&|scope| scope != Scope::Named)?;
+        let in_config = of_scope(&|scope| matches!(scope, Scope::Everywhere | Scope::Config))?;
         let mut found = config::look(look.image, None, &sought, &in_config);
         let searched = self.files(look, &sought, of_scope(&|scope| scope == Scope::Everywhere)?).await?;
         if found.is_empty() && searched.is_clean() {

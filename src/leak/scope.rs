@@ -3,26 +3,32 @@
 
 /// Fewer characters are found by chance in any file.
 const SHORTEST: usize = 8;
+/// Fewer say nothing even where they are all there is.
+const SHORTEST_EXACT: usize = 4;
 /// Words of so many characters are a passphrase rather than a name.
-const LONG_WORD: usize = 16;
+const LONG_WORD: usize = 12;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// In the config, the history, and the files of the layers.
     Everywhere,
-    /// In the config and the history: an address stands in the files of libraries too, as a default.
+    /// In the config and the history: a word or an address stands in the files of libraries too.
     Config,
-    /// Where a variable, a label or an argument of the secret's own name has exactly this value: `5432`, `true`,
-    /// `production`.
+    /// Where a variable, a label or an argument is exactly this value: `hunter2`.
+    Exact,
+    /// The same, and its name is the secret's own: `5432`, `true`, `dev`.
     Named,
 }
 
 impl Scope {
     pub(super) fn of(value: &str) -> Self {
         let value = value.trim();
-        if value.chars().count() < SHORTEST || is_number(value) || is_word(value) {
+        let length = value.chars().count();
+        if length < SHORTEST_EXACT || is_number(value) || (length < SHORTEST && is_word(value)) {
             Self::Named
-        } else if is_address(value) {
+        } else if length < SHORTEST {
+            Self::Exact
+        } else if is_word(value) || is_region(value) || is_address(value) {
             Self::Config
         } else {
             Self::Everywhere
@@ -44,6 +50,22 @@ fn is_word(value: &str) -> bool {
         digits || (part.starts_with(|c: char| c.is_ascii_alphabetic()) && (lower || upper))
     };
     value.chars().count() < LONG_WORD && value.split(['-', '_', '.', '/', ' ']).all(is_part)
+}
+
+/// `ap-southeast-1`, which every SDK lists.
+fn is_region(value: &str) -> bool {
+    let parts: Vec<&str> = value.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match parts.as_slice() {
+        [area, middle @ .., number] => {
+            area.len() == 2
+                && !middle.is_empty()
+                && middle.iter().all(letters)
+                && number.len() == 1
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        _ => false,
+    }
 }
 
 /// A host or a URL that says where something is and nothing else: no user, no query, no path (a webhook's path is its
@@ -79,15 +101,21 @@ mod tests {
 
     #[test]
     fn only_what_does_not_occur_by_itself_is_looked_for_in_files() {
-        let table: [(Scope, &[&str]); 3] = [
-            (
-                Scope::Named,
-                &["", "true", "dev", "hunter2", " short ", "54321234", "2027-01-31", "10.0.12.240:5432", "postgres"],
-            ),
-            (Scope::Named, &["production", "Production", "PRODUCTION", "localhost", "ap-south-1", "text/plain"]),
+        let table: [(Scope, &[&str]); 4] = [
+            (Scope::Named, &["", "x1", "true", "dev", "54321234", "2027-01-31", "10.0.12.240:5432", "staging", "eu-1"]),
+            (Scope::Exact, &["hunter2", " s3cr3t ", "p@ss"]),
             (
                 Scope::Config,
                 &[
+                    "postgres",
+                    "production",
+                    "Production",
+                    "PRODUCTION",
+                    "localhost",
+                    "ap-south-1",
+                    "ap-southeast-1",
+                    "us-gov-east-1",
+                    "text/plain",
                     "http://localhost:4317",
                     "http://localhost:4318/v1/traces",
                     "otel-collector:4317",
@@ -96,27 +124,28 @@ mod tests {
                     "db.example.internal",
                 ],
             ),
+            (
+                Scope::Everywhere,
+                &[
+                    "hunter22",
+                    "s3cr3t-one",
+                    "super-secret",
+                    "topsecretvalue",
+                    "correct-horse-battery",
+                    "passWord",
+                    "https://user:pass@host.example.com",
+                    "postgres://u:p@db.internal:5432/app",
+                    "https://hooks.example.com/services/T0/B0/xyz",
+                    "AKIAIOSFODNN7EXAMPLE",
+                    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+                    "pässwörter",
+                ],
+            ),
         ];
         for (scope, values) in table {
             for value in values {
                 assert_eq!(Scope::of(value), scope, "{value}");
             }
-        }
-        for value in [
-            "hunter22",
-            "s3cr3t-value",
-            "correct-horse-battery",
-            "correcthorsebatterystaple",
-            "passWord",
-            "s3cr3t-one",
-            "https://user:pass@host.example.com",
-            "postgres://u:p@db.internal:5432/app",
-            "https://hooks.example.com/services/T0/B0/xyz",
-            "AKIAIOSFODNN7EXAMPLE",
-            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
-            "pässwörter",
-        ] {
-            assert_eq!(Scope::of(value), Scope::Everywhere, "{value}");
         }
     }
 }

@@ -58,6 +58,7 @@ pub(crate) struct ScanFinding {
 /// Something that goes wrong on the wire.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own in which a call goes wrong")]
 pub(crate) struct InjectedFault {
     /// An action as IAM names it, without the service (`DescribeServices`, `InitiateLayerUpload`).
     pub(crate) operation: String,
@@ -75,6 +76,8 @@ pub(crate) struct InjectedFault {
     pub(crate) drop: bool,
     /// ECS and ECR only: the call does what it is for, and only then the connection closes or the error is answered.
     pub(crate) after_effect: bool,
+    /// `GetDownloadUrlForLayer` only: the layer is delivered with another first byte.
+    pub(crate) altered: bool,
     /// The answer comes late; on its own it is a proper answer.
     pub(crate) delay_ms: u64,
     /// `DescribeServices` only: the answer is the one from before the last `UpdateService`.

@@ -44,6 +44,9 @@ pub(crate) struct Holdings {
     pub(crate) task_definitions: BTreeMap<String, Vec<TaskDefinition>>,
     #[serde(default)]
     pub(crate) scanning: scan::Registry,
+    /// ECR's account settings that were put, by name.
+    #[serde(default)]
+    pub(crate) account_settings: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,6 +117,7 @@ impl State {
             clusters: BTreeMap::new(),
             task_definitions: BTreeMap::new(),
             scanning: scan::Registry::default(),
+            account_settings: BTreeMap::new(),
         })
     }
 

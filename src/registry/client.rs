@@ -1,7 +1,7 @@
-//! A small client of the OCI distribution protocol, for registries on this machine's loopback: plain HTTP with Basic
-//! authentication. It follows no redirect and sends the login to no other host.
+//! A small client of the OCI distribution protocol with Basic authentication: plain HTTP to a registry on this machine's
+//! loopback, HTTPS to every other. The login goes to no other host.
 //!
-//! A registry elsewhere is the engine's to talk to, with its certificates, proxies and token services.
+//! Manifests and tags are here, blobs in `blobs`. Token services are not known: neither ECR nor the stand-in has one.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,12 +13,13 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use super::archive::digest;
 use super::failure::Failure;
+use super::transport::{Connector, Proxies, is_loopback};
+use crate::error::Error;
 use crate::secret::Secret;
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -31,26 +32,28 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, applic
 const LARGEST_ANSWER: usize = 4 << 20;
 
 /// How long a registry may think about a request without a body of its own.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A body that takes longer than this, in bytes a second, will not arrive.
-const SLOWEST: u64 = 1 << 20;
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Pauses, in milliseconds, before what was broken off is tried again.
 const PAUSES: [u64; 2] = [200, 1000];
+
+/// As the registry's log shows us.
+pub(super) const AGENT: &str = concat!("shipit/", env!("CARGO_PKG_VERSION"));
 
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A registry and the login to it.
 pub(crate) struct Registry {
+    /// `http` or `https`.
+    scheme: &'static str,
     host: String,
     username: String,
     authorization: HeaderValue,
-    http: legacy::Client<HttpConnector, Body>,
+    http: legacy::Client<Connector, Body>,
 }
 
 /// A manifest, byte for byte as the registry has it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) digest: String,
     pub(crate) media_type: String,
@@ -58,23 +61,44 @@ pub(crate) struct Stored {
 }
 
 impl Registry {
-    /// `host` is `HOST[:PORT]`.
+    /// A registry on this machine's loopback. `host` is `HOST[:PORT]`.
     pub(crate) fn new(host: &str, username: &str, password: &Secret) -> Self {
+        Self::over("http", Connector::plain(), host, username, password)
+    }
+
+    /// A registry anywhere: over HTTPS, unless it is on this machine's loopback.
+    ///
+    /// # Errors
+    /// `Exit::Fault` when TLS cannot be set up.
+    pub(crate) fn at(host: &str, username: &str, password: &Secret, proxies: &Proxies) -> Result<Self, Error> {
+        if is_loopback(host) {
+            return Ok(Self::new(host, username, password));
+        }
+        Ok(Self::over("https", Connector::with_tls(proxies)?, host, username, password))
+    }
+
+    pub(super) fn over(
+        scheme: &'static str,
+        connector: Connector,
+        host: &str,
+        username: &str,
+        password: &Secret,
+    ) -> Self {
         let login = base64::prelude::BASE64_STANDARD.encode(format!("{username}:{}", password.expose()));
         // Base64 has no character that a header may not have.
         let mut authorization =
             HeaderValue::from_str(&format!("Basic {login}")).unwrap_or_else(|_| HeaderValue::from_static("Basic"));
         authorization.set_sensitive(true);
-        Self {
-            host: host.to_owned(),
-            username: username.to_owned(),
-            authorization,
-            http: legacy::Client::builder(TokioExecutor::new()).build_http(),
-        }
+        let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Self { scheme, host: host.to_owned(), username: username.to_owned(), authorization, http }
     }
 
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    pub(super) fn is_on_loopback(&self) -> bool {
+        is_loopback(&self.host)
     }
 
     pub(crate) fn username(&self) -> &str {
@@ -148,38 +172,14 @@ impl Registry {
         let path = format!("/v2/{repository}/manifests/{reference}");
         let digest = digest(&manifest);
         let answer = self.ask(Method::PUT, &path, &[(header::CONTENT_TYPE, media_type)], manifest).await?;
-        expect(answer, StatusCode::CREATED).await?;
-        Ok(digest)
-    }
-
-    pub(super) async fn has_blob(&self, repository: &str, digest: &str) -> Result<bool, Failure> {
-        let path = format!("/v2/{repository}/blobs/{digest}");
-        let answer = self.ask(Method::HEAD, &path, &[], Bytes::new()).await?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(false);
+        let answer = expect(answer, StatusCode::CREATED).await?;
+        match text(answer.headers(), "docker-content-digest") {
+            Some(kept) if kept != digest => Err(Failure::Altered(format!("it keeps {kept} in place of {digest}"))),
+            _ => Ok(digest),
         }
-        expect(answer, StatusCode::OK).await.map(|_| true)
     }
 
-    /// One upload in one piece: POST for a place, PUT for the bytes.
-    pub(super) async fn put_blob(&self, repository: &str, digest: &str, size: u64, body: Body) -> Result<(), Failure> {
-        let path = format!("/v2/{repository}/blobs/uploads/");
-        let answer = self.ask(Method::POST, &path, &[], Bytes::new()).await?;
-        let answer = expect(answer, StatusCode::ACCEPTED).await?;
-        let place = text(answer.headers(), header::LOCATION.as_str())
-            .ok_or_else(|| Failure::Strange("it names no place for the upload".to_owned()))?;
-        let place = self.on_this_host(&path, place)?;
-        let path = format!("{place}{}digest={digest}", if place.contains('?') { '&' } else { '?' });
-        let request = self
-            .request(Method::PUT, &path)
-            .header(header::CONTENT_LENGTH, size)
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .body(body);
-        let patience = PATIENCE + Duration::from_secs(size / SLOWEST);
-        expect(self.send(request, patience).await?, StatusCode::CREATED).await.map(drop)
-    }
-
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         method: Method,
         path: &str,
@@ -193,15 +193,20 @@ impl Registry {
         self.send(request.body(full(body)), PATIENCE).await
     }
 
-    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+    pub(super) fn address(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.host)
+    }
+
+    /// A request to the registry itself, with the login.
+    pub(super) fn request(&self, method: Method, path: &str) -> http::request::Builder {
         Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", self.host))
-            .header(header::USER_AGENT, concat!("shipit/", env!("CARGO_PKG_VERSION")))
+            .uri(self.address(path))
+            .header(header::USER_AGENT, AGENT)
             .header(header::AUTHORIZATION, self.authorization.clone())
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         request: http::Result<Request<Body>>,
         patience: Duration,
@@ -214,11 +219,13 @@ impl Registry {
     }
 
     /// The path of an address that the registry gave, which is absolute, of this host, or relative to `asked`.
-    fn on_this_host(&self, asked: &str, address: &str) -> Result<String, Failure> {
-        let address = address.strip_prefix("//").map_or_else(|| address.to_owned(), |rest| format!("http://{rest}"));
+    pub(super) fn on_this_host(&self, asked: &str, address: &str) -> Result<String, Failure> {
+        let scheme = self.scheme;
+        let address =
+            address.strip_prefix("//").map_or_else(|| address.to_owned(), |rest| format!("{scheme}://{rest}"));
         if let Some((scheme, rest)) = address.split_once("://") {
             let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            if scheme.eq_ignore_ascii_case("http") && host.eq_ignore_ascii_case(&self.host) {
+            if scheme.eq_ignore_ascii_case(self.scheme) && host.eq_ignore_ascii_case(&self.host) {
                 return Ok(path.to_owned());
             }
             return Err(Failure::Strange(format!(
@@ -252,7 +259,7 @@ pub(super) fn full(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-async fn expect(answer: Response<Incoming>, wanted: StatusCode) -> Result<Response<Incoming>, Failure> {
+pub(super) async fn expect(answer: Response<Incoming>, wanted: StatusCode) -> Result<Response<Incoming>, Failure> {
     let status = answer.status();
     if status == wanted {
         return Ok(answer);
@@ -260,7 +267,7 @@ async fn expect(answer: Response<Incoming>, wanted: StatusCode) -> Result<Respon
     Err(Failure::refused(status, &read(answer).await.unwrap_or_default()))
 }
 
-async fn read(answer: Response<Incoming>) -> Result<Bytes, Failure> {
+pub(super) async fn read(answer: Response<Incoming>) -> Result<Bytes, Failure> {
     let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect();
     match tokio::time::timeout(PATIENCE, body).await {
         Ok(body) => body.map(http_body_util::Collected::to_bytes).map_err(|error| Failure::unanswered(error.as_ref())),
@@ -268,7 +275,7 @@ async fn read(answer: Response<Incoming>) -> Result<Bytes, Failure> {
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Refused { status: StatusCode, text: String },
     /// An answer that cannot be followed.
     Strange(String),
+    /// Other bytes than the digest says.
+    Altered(String),
 }
 
 impl Failure {
@@ -40,12 +42,16 @@ impl Failure {
         Self::Refused { status, text: text.chars().take(SHOWN).collect() }
     }
 
+    pub(super) fn other_bytes(digest: &str) -> Self {
+        Self::Altered(format!("it delivers other bytes than those of {digest}"))
+    }
+
     /// Whether another attempt may well go better.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unanswered(_) => true,
             Self::Refused { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Strange(_) => false,
+            Self::Strange(_) | Self::Altered(_) => false,
         }
     }
 
@@ -61,8 +67,18 @@ impl Failure {
             Self::Unanswered(causes) => {
                 let error = error.cause(format!("the registry {host} does not answer"));
                 let error = causes.into_iter().fold(error, Error::cause).transient();
-                error.hint(format!("check that something still listens on {host}, then run it again"))
+                if registry.is_on_loopback() {
+                    error.hint(format!("check that something still listens on {host}, then run it again"))
+                } else {
+                    error.hint("check the network, and HTTPS_PROXY where it needs a proxy, then run it again")
+                }
             }
+            Self::Refused { status, text } if failure_of_permission(status) && !registry.is_on_loopback() => error
+                .cause(format!("the registry {host} answers {status} {text}").trim_end())
+                .hint(
+                    "the identity has to be allowed to read (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer) or to push \
+                     there, by its own policy and, from another account, by the repository's",
+                ),
             failure @ Self::Refused { .. } if failure.is_bad_login() => error
                 .cause(format!("the registry {host} refuses the login of `{}`", registry.username()))
                 .hint("the login is what ecr:GetAuthorizationToken gave: whoever answers it has to know the registry's password"),
@@ -72,12 +88,21 @@ impl Failure {
                 let error = if status.is_server_error() { error.transient() } else { error };
                 hint.into_iter().fold(error, Error::hint)
             }
+            Self::Altered(what) => error
+                .cause(format!("the registry {host} cannot be trusted with this image"))
+                .cause(what)
+                .hint("nothing of it is used; push the image again, and look for what changes it on its way"),
             Self::Strange(what) => error
                 .cause(format!("the registry {host} is not understood"))
                 .cause(what)
                 .hint("let the registry name itself by the address that it is reached at"),
         }
     }
+}
+
+/// ECR answers `HEAD` without a body, and so without words.
+fn failure_of_permission(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// Code and message of an OCI error body.

@@ -1,12 +1,21 @@
-//! A push without the engine: for a registry on this machine's loopback that the engine cannot reach, because it runs
-//! in a virtual machine or elsewhere. The image is exported, and its parts are sent from here.
+//! Registries without the engine: a copy from one to another (`copy`), and a push to one on this machine's loopback that
+//! the engine cannot reach, because it runs in a virtual machine or elsewhere: the image is exported, and its parts are
+//! sent from here.
 //!
 //! Everywhere else the engine pushes by itself: it is faster, and keeps track of what the registry has. The client is
 //! also what the stand-in talks to another registry with.
 
 mod archive;
+mod blobs;
 mod client;
+mod copy;
+#[cfg(test)]
+mod copy_tests;
 mod failure;
+mod parts;
+mod transport;
+#[cfg(test)]
+mod transport_tests;
 mod upload;
 #[cfg(test)]
 mod upload_tests;
@@ -15,7 +24,10 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 pub(crate) use client::{Registry, Stored};
+pub(crate) use copy::Copy;
 pub(crate) use failure::Failure;
+pub(crate) use parts::Image;
+pub(crate) use transport::{Proxies, is_loopback};
 
 use crate::error::{Error, Result};
 use crate::event::Events;

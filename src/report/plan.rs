@@ -9,7 +9,7 @@ use crate::changes::{Change, Work};
 use crate::plan::{Finding, Plan, ServicePlan};
 use crate::reuse::in_words;
 use crate::scan::Severity;
-use crate::source::{Reuse, Source};
+use crate::source::{Promotion, Reuse, Source};
 
 /// Columns that the names of facts take.
 const LABEL: usize = 14;
@@ -58,7 +58,7 @@ fn service_in_short(service: &ServicePlan) -> Line {
 fn image_in_short(service: &ServicePlan, verbose: u8) -> Option<Line> {
     let told = match &service.source {
         Source::Build(build) => verbose > 0 || !build.differs.is_empty() || build.without_cache,
-        Source::Reuse(_) => true,
+        Source::Reuse(_) | Source::Promote(_) => true,
     };
     let image = image(&service.source).filter(|_| told)?;
     Some(Line::new().strong(service.service.clone()).plain(": image ").plain(image).hanging(4))
@@ -139,11 +139,22 @@ fn image(source: &Source) -> Option<String> {
         Source::Build(build) => {
             let why = build.why.as_deref()?;
             Some(match build.differs.as_slice() {
-                [] => format!("built: {why}"),
-                differs => format!("built: {why}; other than in latest: {}", differs.join(", ")),
+                [] => format!("to be built: {why}"),
+                differs => format!("to be built: {why}; other than in latest: {}", differs.join(", ")),
             })
         }
         Source::Reuse(reuse) => Some(reused(reuse)),
+        Source::Promote(promotion) => Some(promoted(promotion)),
+    }
+}
+
+/// `promoted from sandbox sha256:… (git 1a2b3c4d5e6f)`
+fn promoted(promotion: &Promotion) -> String {
+    let from = format!("promoted from {}", promotion.from);
+    match (&promotion.digest, &promotion.revision) {
+        (Some(digest), Some(revision)) => format!("{from} {digest} (git {})", words::short_revision(revision)),
+        (Some(digest), None) => format!("{from} {digest}"),
+        (None, _) => format!("{from}, where nothing is live that could be"),
     }
 }
 
@@ -174,6 +185,10 @@ fn actions(service: &ServicePlan) -> Vec<String> {
         Source::Build(build) => {
             let without = if build.without_cache { ", without any cache" } else { "" };
             (vec![format!("build the image for {}{without}", service.platform)], "push")
+        }
+        Source::Promote(promotion) => {
+            let Promotion { repository, from, .. } = promotion;
+            (vec![format!("copy the image from the repository {repository} of {from}: nothing is built")], "push")
         }
         Source::Reuse(_) => {
             (vec!["take the image of the same inputs: nothing is built".to_owned()], "put the tag on it:")

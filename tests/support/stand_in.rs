@@ -72,13 +72,17 @@ impl StandIn {
 
     /// The calls of one action so far, by its name without the service.
     pub(crate) fn calls(&self, action: &str) -> Vec<serde_json::Value> {
-        let journal = self.http("GET /_stand-in/calls", &[], "");
-        let all = journal["calls"].as_array().cloned().expect("a journal");
         let is_it = |call: &serde_json::Value| {
             let operation = call["operation"].as_str().expect("an operation");
             operation.split_once(':').is_some_and(|(_, name)| name == action)
         };
-        all.into_iter().filter(is_it).collect()
+        self.journal().into_iter().filter(is_it).collect()
+    }
+
+    /// Everything that was asked so far, by the registry's clients as well.
+    pub(crate) fn journal(&self) -> Vec<serde_json::Value> {
+        let journal = self.http("GET /_stand-in/calls", &[], "");
+        journal["calls"].as_array().cloned().expect("a journal")
     }
 
     /// The name of every call so far: `ecs:UpdateService`, or `GET /v2/…` of the registry.
@@ -90,10 +94,7 @@ impl StandIn {
 
     /// The requests to the registry so far, as `PUT /v2/api-dev/manifests/latest`.
     pub(crate) fn registry_requests(&self) -> Vec<String> {
-        let journal = self.http("GET /_stand-in/calls", &[], "");
-        let all = journal["calls"].as_array().expect("a journal").iter();
-        let operations = all.map(|call| call["operation"].as_str().expect("an operation").to_owned());
-        operations.filter(|operation| operation.contains(" /v2/")).collect()
+        self.operations().into_iter().filter(|operation| operation.contains(" /v2/")).collect()
     }
 
     /// Waits until the action was called.

@@ -26,6 +26,7 @@ impl<'a> Ship<'a> {
         match &self.plan.source {
             Source::Build(build) => self.build_and_push(build, together).await,
             Source::Reuse(reuse) => self.reuse(reuse, together).await,
+            Source::Promote(promotion) => self.promote(promotion, &together.ends).await,
         }
     }
 
@@ -107,6 +108,12 @@ impl<'a> Ship<'a> {
         let built = engine.while_there(self.build(&engine, build)).await;
         let built = built.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
         place.free();
+        // The key holds the base images of the engine where the service is at home; this one may have others.
+        if build.keyed.is_some() && !place.is_home_of(&self.service.name, self.service.platform) {
+            self.trail.key_is_void = true;
+            self.events
+                .note("built on another engine than usual: the next run does not take this image in place of a build");
+        }
         let image = match self.inspect(&engine, &built).await {
             Ok(image) => image,
             Err(error) => {
@@ -161,11 +168,7 @@ impl<'a> Ship<'a> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), image) {
             if tag == "latest" {
-                self.scan().await?;
-                self.after_those_before(ends).await?;
-                self.ask_again().await?;
-                self.alone().await?;
-                self.trail.latest = Latest::Pushing;
+                self.before_latest(ends).await?;
             }
             if let Some(digest) = self.there_for_scan(tag).await.map_err(failed)? {
                 self.trail.digest = Some(digest);
@@ -178,6 +181,21 @@ impl<'a> Ship<'a> {
                 turn.arrived();
             }
         }
+        self.latest_is_pushed().await
+    }
+
+    /// What has to be true before the first thing that others see.
+    pub(super) async fn before_latest(&mut self, ends: &Ends) -> Result<(), Stop> {
+        self.scan().await?;
+        self.after_those_before(ends).await?;
+        self.ask_again().await?;
+        self.alone().await?;
+        self.trail.latest = Latest::Pushing;
+        Ok(())
+    }
+
+    /// Asks the registry what `latest` is.
+    pub(super) async fn latest_is_pushed(&mut self) -> Result<(), Stop> {
         self.trail.latest = Latest::Pushed;
         let digest = self.trail.digest.clone().unwrap_or_default();
         self.rolling().confirm_latest(&digest).await
@@ -214,7 +232,7 @@ impl<'a> Ship<'a> {
     }
 
     /// Those that a task may say it runs: the image's, and its child's where it is an index.
-    fn digests(&self, manifest: Option<&Manifest>) -> Vec<String> {
+    pub(super) fn digests(&self, manifest: Option<&Manifest>) -> Vec<String> {
         let child = manifest.and_then(|manifest| manifest.child(self.service.platform.architecture()));
         self.trail.digest.clone().into_iter().chain(child).collect()
     }

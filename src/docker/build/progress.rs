@@ -12,6 +12,9 @@ use crate::event::{Events, Kind, StepState};
 /// How many of a step's last lines an error shows.
 const LAST_LINES: usize = 20;
 
+/// How BuildKit calls the step that reads a cache.
+const CACHE_IMPORT: &str = "importing cache manifest from ";
+
 #[derive(Default)]
 pub(super) struct Progress {
     steps: HashMap<String, Step>,
@@ -61,6 +64,13 @@ impl Progress {
             step.state = Some(state);
             if state == StepState::Failed {
                 step.error = plain(&vertex.error);
+            }
+            // A cache that cannot be read is no failure: BuildKit goes on without it.
+            let state = match state {
+                StepState::Failed if step.name.starts_with(CACHE_IMPORT) => StepState::Canceled,
+                state => state,
+            };
+            if state == StepState::Failed {
                 self.failed.get_or_insert_with(|| vertex.digest.clone());
             }
             events.emit(Kind::BuildStep {
@@ -146,7 +156,7 @@ mod tests {
     use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog};
 
     use super::Progress;
-    use crate::event::{Events, Kind};
+    use crate::event::{Events, Kind, StepState};
 
     fn vertex(digest: &str, started: i64, completed: i64, error: &str) -> Vertex {
         let at = |seconds| (seconds > 0).then_some(Timestamp { seconds, nanos: 500_000_000 });
@@ -190,5 +200,18 @@ mod tests {
         let failed = progress.failed_step().unwrap();
         assert_eq!((failed.name.as_str(), failed.error.as_str()), ("[a] RUN x", "exit code: 1"));
         assert_eq!((failed.last_lines.len(), failed.last_lines[19].as_str()), (20, "no end"));
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_read_is_not_what_failed() {
+        let (events, mut received) = Events::channel();
+        let mut progress = Progress::default();
+        let import =
+            Vertex { name: "importing cache manifest from r/api@sha256:1".into(), ..vertex("i", 1, 2, "not found") };
+        let vertexes = vec![import, vertex("a", 1, 4, "exit code: 1")];
+        progress.apply(StatusResponse { vertexes, ..StatusResponse::default() }, &events);
+        assert_eq!(progress.failed_step().unwrap().name, "[a] RUN x");
+        let Kind::BuildStep { state, error, .. } = received.try_recv().unwrap().into_kind() else { panic!("no step") };
+        assert_eq!((state, error.as_deref()), (StepState::Canceled, Some("not found")));
     }
 }

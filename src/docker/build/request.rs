@@ -31,7 +31,7 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) no_cache: bool,
     /// The image holds what a later build has to know to take its layers from it.
     pub(crate) inline_cache: bool,
-    /// Images to take layers from, `HOST/REPOSITORY:TAG`. One that cannot be read is passed over by the engine.
+    /// Images to take layers from, `HOST/REPOSITORY@DIGEST`. One that cannot be read is passed over by the engine.
     pub(crate) cache_from: &'a [String],
     /// Logins of this run for base images, before those in Docker's configuration.
     pub(crate) registry_auth: &'a [RegistryAuth],

@@ -4,6 +4,7 @@ mod images;
 pub(crate) mod manifest;
 mod repositories;
 pub(crate) mod scan;
+pub(crate) mod settings;
 
 use serde_json::{Value, json};
 
@@ -23,11 +24,12 @@ use super::wire::input::Input;
 pub(crate) fn call(operation: &str, context: &mut Context<'_>, input: &Value) -> Answered<Value> {
     match operation {
         "GetAuthorizationToken" => Ok(authorization(context)),
-        "GetAccountSetting" => account_setting(input),
         "CreateRepository" => repositories::create(context, input),
         "DescribeRepositories" => repositories::describe(context, input),
         "DeleteRepository" => repositories::delete(context, input),
         "PutImageTagMutability" => repositories::put_mutability(context, input),
+        "GetAccountSetting" => settings::get(context, input),
+        "PutAccountSetting" => settings::put(context, input),
         "TagResource" => repositories::tag(context, input),
         "UntagResource" => repositories::untag(context, input),
         "ListTagsForResource" => repositories::tags(context, input),
@@ -54,21 +56,6 @@ fn authorization(context: &mut Context<'_>) -> Value {
         "expiresAt": clock::seconds(issued.expires_at),
         "proxyEndpoint": format!("http://{}", context.host),
     }]})
-}
-
-/// The account's settings are those of a new account, but for `BLOB_MOUNTING`, which the registry of this stand-in does.
-fn account_setting(input: &Value) -> Answered<Value> {
-    let name = Input(input).required("name")?;
-    let value = match name {
-        "BLOB_MOUNTING" => "ENABLED",
-        "BASIC_SCAN_TYPE_VERSION" => "AWS_NATIVE",
-        "REGISTRY_POLICY_SCOPE" => "V2",
-        _ => {
-            let text = format!("Invalid parameter at 'name' failed to satisfy constraint: 'unknown setting {name}'");
-            return Err(Fault::client("InvalidParameterException", text));
-        }
-    };
-    Ok(json!({"name": name, "value": value}))
 }
 
 pub(crate) fn repository_missing(name: &str, place: &Place) -> Fault {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Method, Response};
+use futures_util::TryStreamExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::name_unknown;
@@ -36,4 +37,18 @@ pub(crate) async fn send(
     ];
     let body = if method == Method::HEAD { Body::empty() } else { Body::from_stream(ReaderStream::new(file)) };
     Ok(router::ok(&headers, body))
+}
+
+/// The same answer with another first byte.
+pub(crate) fn altered(answer: Response<Body>) -> Response<Body> {
+    answer.map(|body| {
+        let mut first = true;
+        Body::from_stream(body.into_data_stream().map_ok(move |chunk| {
+            let mut bytes = chunk.to_vec();
+            if let Some(byte) = bytes.first_mut().filter(|_| std::mem::take(&mut first)) {
+                *byte ^= 1;
+            }
+            Bytes::from(bytes)
+        }))
+    })
 }

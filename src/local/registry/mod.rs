@@ -46,9 +46,11 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
                 lock(&shared.journal).record(call(0));
                 return Err(Dropped);
             }
-            match hit.fault {
-                Some(fault) => Err(as_oci(fault)),
-                None => dispatch(shared, &place, &route, request).await,
+            if let Some(fault) = hit.fault {
+                Err(as_oci(fault))
+            } else {
+                let answered = dispatch(shared, &place, &route, request).await;
+                if hit.altered { answered.map(blobs::altered) } else { answered }
             }
         }
     };

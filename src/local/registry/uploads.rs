@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::name_unknown;
 use crate::local::ecr::manifest::is_digest;
+use crate::local::ecr::settings;
 use crate::local::ids::{self, hex_of};
 use crate::local::place::Place;
 use crate::local::shared::{Shared, lock};
@@ -149,10 +150,14 @@ async fn finish(shared: &Shared, id: &str, upload: Upload, digest: &str) -> Answ
     Ok(created(&upload.repository, digest))
 }
 
-/// As with ECR's account setting `BLOB_MOUNTING` enabled: within one account and region.
+/// As ECR does it: within one account and region, and only where the account wants it.
 fn mount(shared: &Shared, place: &Place, to: &str, from: &str, digest: &str) -> bool {
     shared.write(|state| {
-        let repositories = &mut state.at(place).repositories;
+        let holdings = state.at(place);
+        if !settings::mounts_blobs(holdings) {
+            return false;
+        }
+        let repositories = &mut holdings.repositories;
         let has = repositories.get(from).is_some_and(|repository| repository.blobs.contains(digest));
         let target = repositories.get_mut(to).filter(|_| has);
         target.is_some_and(|target| {

@@ -21,6 +21,7 @@ pub(crate) struct Injected {
 
 /// What happens to one call.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own in which a call goes wrong")]
 pub(crate) struct Hit {
     pub(crate) delay: Duration,
     /// Close the connection without a word.
@@ -30,6 +31,8 @@ pub(crate) struct Hit {
     pub(crate) after_effect: bool,
     /// Answer as if the last change had not come through yet.
     pub(crate) stale: bool,
+    /// Deliver something else than what was asked for.
+    pub(crate) altered: bool,
 }
 
 impl Injected {
@@ -79,6 +82,7 @@ impl Injected {
                 fault: answer,
                 after_effect: fault.after_effect,
                 stale: fault.stale,
+                altered: fault.altered,
             };
         }
         Hit::default()

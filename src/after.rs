@@ -1,0 +1,193 @@
+//! The `after` gate: a commit comes here only when it is live in the environment before this one, complete and proven,
+//! and has been so for as long as `soak` says.
+//!
+//! What is read is kept (`Before`), because a promotion takes its images from there. Nothing is changed in that
+//! environment.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::aws::ecs::{self, Desired, RolloutState, Tag, Task};
+use crate::aws::identity::{Identity, identity};
+use crate::aws::{Clients, Settings, ecr};
+use crate::config::specification::{Service, Specification};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::gates;
+use crate::plan::Finding;
+use crate::revision::{Revision, short};
+use crate::rollout::proof::{Proof, prove};
+
+/// The environment before this one, as it was just before the plan.
+#[derive(Debug)]
+pub(crate) struct Before {
+    /// What deploy.yaml says of it; secrets only as far as they are set.
+    pub(crate) specification: Specification,
+    pub(crate) clients: Clients,
+    pub(crate) identity: Identity,
+    pub(crate) at: Timestamp,
+    /// In the order of the specification's services.
+    pub(crate) releases: Vec<Release>,
+}
+
+/// What one service runs there, by shipit's own record and by ECS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Release {
+    pub(crate) service: String,
+    /// The revision that shipit recorded, if what runs is still what was recorded.
+    pub(crate) revision: Option<String>,
+    /// Its digest in the registry, under the same condition.
+    pub(crate) digest: Option<String>,
+    /// Why it is not live yet, in words.
+    pub(crate) unproven: Option<String>,
+    /// Since when it has been live: the later of the recorded proof and the begin of the deployment that runs.
+    pub(crate) since: Option<Timestamp>,
+}
+
+/// Reads what the services of that environment run.
+///
+/// # Errors
+/// It cannot be read ([`Exit::Aws`]), or the credentials lead to another account ([`Exit::Gate`]).
+pub(crate) async fn read(specification: Specification, settings: &Settings) -> Result<Before> {
+    let clients = Clients::connect(&specification.environment, settings).await?;
+    // What another account runs under the same names would be taken for ours.
+    let identity = identity(&clients).await?;
+    if let Some(finding) = gates::account(&specification.environment, &identity) {
+        return Err(finding.to_error());
+    }
+    let releases = join_all(specification.services.iter().map(|service| release(&clients, service))).await;
+    let releases = releases.into_iter().collect::<Result<_>>()?;
+    Ok(Before { specification, clients, identity, at: Timestamp::now(), releases })
+}
+
+/// Reads what one service runs.
+pub(crate) async fn release(clients: &Clients, service: &Service) -> Result<Release> {
+    let found = ecs::describe(clients, &service.cluster, &service.service).await?;
+    let tags = ecs::read_tags(clients, &found.arn).await?;
+    let tasks = ecs::list_tasks(clients, &service.cluster, &service.service, Desired::Running).await?;
+    let tag = |tag: Tag| tags.get(tag.key()).map(String::as_str);
+    let mut digests: Vec<String> = tag(Tag::Digest).map(str::to_owned).into_iter().collect();
+    if !digests.is_empty() && container(service, &tasks, &digests).is_none() {
+        // Of an index, tasks may show their platform's manifest. Without permission to look, they show something else.
+        let index = ecr::manifest(clients, &service.repository, &digests[0]).await.ok().flatten();
+        digests.extend(index.and_then(|index| index.child(service.platform.architecture())));
+    }
+    let recorded = Recorded { revision: tag(Tag::Revision), deployed_at: tag(Tag::DeployedAt), digests: &digests };
+    Ok(judge(service, &found, &recorded, &tasks))
+}
+
+/// The service's tags, and the digests under which tasks may show the recorded image.
+struct Recorded<'a> {
+    revision: Option<&'a str>,
+    deployed_at: Option<&'a str>,
+    digests: &'a [String],
+}
+
+fn judge(service: &Service, found: &ecs::Service, recorded: &Recorded<'_>, tasks: &[Task]) -> Release {
+    let mut release =
+        Release { service: service.name.clone(), revision: None, digest: None, unproven: None, since: None };
+    let Some(container) = container(service, tasks, recorded.digests) else { return release };
+    release.revision = recorded.revision.map(str::to_owned);
+    release.digest = recorded.digests.first().cloned();
+    let Some(primary) = found.primary() else { return release };
+    let complete = primary.rollout.is_none_or(|state| state == RolloutState::Completed);
+    if found.deployments.len() != 1 || !complete {
+        release.unproven = Some("its rollout there is not complete".to_owned());
+        return release;
+    }
+    release.unproven = match prove(tasks, &primary.id, container, recorded.digests, found.desired) {
+        Proof::Proven { .. } => None,
+        Proof::Waiting { reason } | Proof::Refuted { reason } => Some(reason),
+    };
+    let proven = recorded.deployed_at.and_then(|at| at.parse::<Timestamp>().ok());
+    release.since = proven.max(primary.created_at);
+    release
+}
+
+/// The container that runs the image: the one that is named, or the one that shows a digest of it.
+fn container<'t>(service: &Service, tasks: &'t [Task], digests: &[String]) -> Option<&'t str> {
+    let shows = |container: &&ecs::Container| {
+        service.container.as_ref().is_none_or(|name| *name == container.name)
+            && container.digest.as_ref().is_some_and(|digest| digests.contains(digest))
+    };
+    tasks.iter().flat_map(|task| &task.containers).find(shows).map(|container| container.name.as_str())
+}
+
+/// The commit has to run there, proven, in every service that is deployed, and for at least `soak`.
+pub(crate) fn gate(before: &Before, soak: Duration, revision: &Revision) -> Vec<Finding> {
+    let environment = &before.specification.environment.name;
+    before.releases.iter().filter_map(|release| refusal(environment, release, before.at, soak, revision)).collect()
+}
+
+fn refusal(
+    environment: &str,
+    release: &Release,
+    now: Timestamp,
+    soak: Duration,
+    revision: &Revision,
+) -> Option<Finding> {
+    let what = match &release.revision {
+        Some(running) if *running == revision.full() => release.unproven.clone(),
+        Some(running) => Some(format!("{} runs there", short(running))),
+        None => Some("what runs there is no deploy of shipit's, or not the recorded one".to_owned()),
+    };
+    let mut finding = match what {
+        Some(what) => Finding::new(
+            Exit::Gate,
+            format!("{} does not run in `{environment}` yet: {what}", revision.short()),
+            format!("deploy it there first: shipit deploy --env {environment}"),
+        ),
+        None => too_soon(environment, release, now, soak, revision)?,
+    };
+    finding.service = Some(release.service.clone());
+    Some(finding)
+}
+
+fn too_soon(
+    environment: &str,
+    release: &Release,
+    now: Timestamp,
+    soak: Duration,
+    revision: &Revision,
+) -> Option<Finding> {
+    if soak.is_zero() {
+        return None;
+    }
+    let asked = humantime::format_duration(soak);
+    let short = revision.short();
+    let Some(since) = release.since else {
+        return Some(Finding::new(
+            Exit::Gate,
+            format!("{short} runs in `{environment}`, but since when cannot be told, and `soak` asks for {asked}"),
+            format!("deploy it there once more: shipit deploy --env {environment}"),
+        ));
+    };
+    let soak = SignedDuration::try_from(soak).unwrap_or(SignedDuration::MAX);
+    // A clock that is behind ECS's own makes it younger than nothing.
+    let age = now.duration_since(since).max(SignedDuration::ZERO);
+    let left = soak.saturating_sub(age);
+    (left > SignedDuration::ZERO).then(|| {
+        let until = since.checked_add(soak).map(|until| format!(" (from {} on)", until.strftime("%F %T UTC")));
+        Finding::new(
+            Exit::Gate,
+            format!("{short} has run in `{environment}` for {}, and `soak` asks for {asked}", seconds(age)),
+            format!("run this again in {}{}", seconds(rounded_up(left)), until.unwrap_or_default()),
+        )
+    })
+}
+
+/// To whole seconds, so that waiting as long as is said is enough.
+fn rounded_up(span: SignedDuration) -> SignedDuration {
+    let more = i64::from(span.subsec_nanos() > 0);
+    SignedDuration::from_secs(span.as_secs().saturating_add(more))
+}
+
+fn seconds(span: SignedDuration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(u64::try_from(span.as_secs()).unwrap_or(0)))
+}
+
+#[cfg(test)]
+#[path = "after_tests.rs"]
+mod tests;

@@ -1,0 +1,94 @@
+//! In place of build and push: the image that runs in the environment before is looked into, copied and tagged.
+
+use super::Ship;
+use crate::after::{self, Before};
+use crate::aws::ecr;
+use crate::deploy::order::Ends;
+use crate::deploy::scan;
+use crate::error::{Error, Result};
+use crate::event::{Kind, Stage};
+use crate::exit::Exit;
+use crate::leak;
+use crate::promotion::Route;
+use crate::registry::Image;
+use crate::rollout::Stop;
+use crate::source::Promotion;
+use crate::verdict::Verdict;
+
+impl Ship<'_> {
+    /// Returns the digests that prove it.
+    pub(super) async fn promote(&mut self, promotion: &Promotion, ends: &Ends) -> Result<Vec<String>, Stop> {
+        ends.in_the_way(&self.plan.depends_on)?;
+        let refused = |error| Stop::new(Verdict::Refused, error);
+        let failed = |error| Stop::new(Verdict::PushFailed, error);
+        self.events.stage(Stage::Inspect);
+        let (Some(before), Some(digest)) = (self.deploy.before, &promotion.digest) else {
+            return Err(refused(Error::new(Exit::Gate, format!("nothing is known of `{}`", promotion.from))));
+        };
+        let (clients, plan, options) = (self.deploy.clients, self.deploy.plan, self.deploy.options);
+        let route = Route::open((before, promotion), (clients, plan, &self.service.repository), &options.proxies);
+        let route = self.unless_cancelled(route).await.map_err(failed)?;
+        let image = self.look(&route, before, digest).await?;
+        self.events.stage(Stage::Push);
+        let copy = route.copy(self.events);
+        self.unless_cancelled(copy.parts(&image)).await.map_err(failed)?;
+        for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), digest) {
+            if tag == "latest" {
+                self.before_latest(ends).await?;
+                // A scan may have taken minutes.
+                self.still_there(before, digest).await.map_err(refused)?;
+            }
+            if let Some(digest) = self.there_for_scan(tag).await.map_err(failed)? {
+                self.trail.digest = Some(digest);
+                continue;
+            }
+            let digest = self.unless_cancelled(copy.tag(&image, tag)).await.map_err(failed)?;
+            self.events.emit(Kind::TagPushed { reference: route.reference(tag), digest });
+            self.trail.digest = Some(image.digest().to_owned());
+        }
+        self.latest_is_pushed().await?;
+        let clients = self.deploy.clients;
+        let manifest = self.unless_cancelled(ecr::manifest(clients, &self.service.repository, digest)).await;
+        Ok(self.digests(manifest.ok().flatten().as_ref()))
+    }
+
+    /// What holds for an image that was built here holds for one that comes from elsewhere.
+    async fn look(&self, route: &Route, before: &Before, digest: &str) -> Result<Image, Stop> {
+        let architecture = self.service.platform.architecture();
+        let (image, described) = self.unless_cancelled(route.look(digest, architecture)).await.map_err(|error| {
+            let verdict = if error.exit() == Exit::Gate { Verdict::Refused } else { Verdict::PushFailed };
+            Stop::new(verdict, error)
+        })?;
+        let refused = |error| Stop::new(Verdict::Refused, error);
+        described.require_architecture(architecture).map_err(refused)?;
+        let ours = leak::check_known(&described, self.service, &self.deploy.specification.secrets);
+        let leaked = ours.and_then(|()| match before.service(&self.service.name) {
+            Some(theirs) => leak::check_known(&described, theirs, &before.specification.secrets),
+            None => Ok(()),
+        });
+        // What helps is another than where a build can be had here.
+        let name = &before.specification.environment.name;
+        leaked.map_err(|error| {
+            let hint = format!("take it by `RUN --mount=type=secret` and `build_secrets`, and deploy that to `{name}`");
+            refused(Error::new(error.exit(), error.line()).hint(hint))
+        })?;
+        Ok(image)
+    }
+
+    /// A rollback there says that this image is not good enough.
+    async fn still_there(&self, before: &Before, digest: &str) -> Result<()> {
+        let Some(theirs) = before.service(&self.service.name) else { return Ok(()) };
+        let now = self.unless_cancelled(after::release(&before.clients, theirs)).await?;
+        if now.digest.as_deref() == Some(digest) && now.unproven.is_none() {
+            return Ok(());
+        }
+        let name = &before.specification.environment.name;
+        let error = Error::new(Exit::Gate, format!("the image no longer runs in `{name}` as it did")).hint(
+            "nothing was rolled, and `latest` is as it was; look at it there: shipit status --env ".to_owned() + name,
+        );
+        Err(match now.unproven {
+            Some(reason) => error.cause(reason),
+            None => error.cause("another image runs there now"),
+        })
+    }
+}
