@@ -449,7 +449,7 @@ fn what_runs_tells_its_commit_where_no_tag_does() {
 fn a_base_that_git_does_not_have_is_a_change_in_words() {
     let (project, _aws) = deployed();
     project.git(&["checkout", "--quiet", "--orphan", "other"]);
-    commit(&project);
+    project.git(&["commit", "--quiet", "--message", "Begin again"]);
     project.git(&["branch", "--quiet", "--force", "develop"]);
     project.git(&["checkout", "--quiet", "develop"]);
     project.git(&["branch", "--quiet", "-D", "other"]);
