@@ -1,11 +1,17 @@
 //! The offline half of a dry run: what is wrong with the files of a project, without an engine, AWS or a network.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::ci::Provider;
+use crate::ci::advice::{Advice, advice};
+use crate::ci::file::{self, ReadCall, Surroundings};
+use crate::config::Manifest;
 use crate::config::specification::{Service, Specification};
 use crate::docker::check_ignore_file;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::git::{Repository, tree};
 
 /// Looks at every service's build context, Dockerfile and ignore file. All findings, not the first.
 pub(crate) fn check(specification: &Specification) -> Vec<(String, Error)> {
@@ -49,6 +55,95 @@ fn dockerfile(service: &Service, shown: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// What is found in the pipeline files.
+#[derive(Default)]
+pub(crate) struct Pipelines {
+    pub(crate) errors: Vec<Error>,
+    pub(crate) warnings: Vec<Error>,
+}
+
+/// Looks at every pipeline file of the working tree: what is checked is what is about to be committed.
+///
+/// # Errors
+/// git cannot be asked.
+pub(crate) async fn pipelines(manifest: &Manifest, read: ReadCall) -> Result<Pipelines> {
+    let repository = Repository::discover(&manifest.root).await?;
+    let top = repository.as_ref().map_or(manifest.root.as_path(), Repository::top);
+    let mentions = match &repository {
+        Some(repository) => tree::holding(repository.top(), "shipit", None).await?,
+        None => BTreeSet::new(),
+    };
+    let surroundings = Surroundings { read, mentions: &mentions };
+    let mut found = Pipelines::default();
+    for (provider, path) in Provider::ALL.into_iter().flat_map(|provider| present(top, provider)) {
+        let text = std::fs::read_to_string(top.join(&path))
+            .map_err(|error| Error::new(Exit::Usage, format!("{path} cannot be read")).because(&error))?;
+        match file::read(provider, &path, &text, surroundings) {
+            Ok(file) => advice(&file, manifest).into_iter().for_each(|advice| found.add(&advice)),
+            Err(fault) => found
+                .errors
+                .push(Error::new(Exit::Usage, format!("{path}:{}: this is no YAML", fault.line)).cause(fault.text)),
+        }
+    }
+    Ok(found)
+}
+
+impl Pipelines {
+    fn add(&mut self, advice: &Advice) {
+        let Advice { path, line, error, text, hint } = advice;
+        let list = if *error { &mut self.errors } else { &mut self.warnings };
+        list.push(Error::new(Exit::Usage, format!("{path}:{line}: {text}")).hint(hint));
+    }
+}
+
+/// The provider's files that are there.
+fn present(top: &Path, provider: Provider) -> Vec<(Provider, String)> {
+    let workflows = std::fs::read_dir(top.join(".github/workflows")).into_iter().flatten().flatten();
+    let mut paths: Vec<String> =
+        workflows.filter_map(|entry| Some(format!(".github/workflows/{}", entry.file_name().to_str()?))).collect();
+    paths.extend(["bitbucket-pipelines.yml", ".gitlab-ci.yml"].map(str::to_owned));
+    paths.sort();
+    let paths = paths.into_iter().filter(|path| provider.is_file(path) && top.join(path).is_file());
+    paths.map(|path| (provider, path)).collect()
+}
+
+/// Environments that push to one and the same repository: each deploy of one moves the `latest` of the other.
+pub(crate) fn shared(specifications: &[Specification]) -> Vec<Error> {
+    let mut found = Vec::new();
+    for (at, one) in specifications.iter().enumerate() {
+        for other in &specifications[at + 1..] {
+            if place(one) != place(other) {
+                continue;
+            }
+            for service in &one.services {
+                let Some(same) = other.services.iter().find(|same| same.repository == service.repository) else {
+                    continue;
+                };
+                let (left, right) = (&one.environment.name, &other.environment.name);
+                found.push(
+                    Error::new(
+                        Exit::Usage,
+                        format!(
+                            "`{}` in `{left}` and `{}` in `{right}` share the repository `{}`: a deploy to one moves \
+                             `latest` under the other",
+                            service.name, same.name, service.repository
+                        ),
+                    )
+                    .hint("give each environment a repository of its own, as in `repository: api-${env}`"),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Account and region, as far as deploy.yaml says; a role says its account.
+fn place(specification: &Specification) -> (Option<&str>, Option<&str>) {
+    let environment = &specification.environment;
+    let of_role = environment.role.as_deref().and_then(|role| role.split(':').nth(4));
+    (environment.account.as_deref().or(of_role), environment.region.as_deref())
 }
 
 /// The stages in order, each with the name that `FROM … AS NAME` gives it. Stage names are not case-sensitive.

@@ -130,9 +130,13 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) allow_dirty: bool,
 
-    /// A person has approved this run by a manual step of the CI
+    /// A person has started this manual step of the CI; the pipeline's file has to say that it is one
     #[arg(long)]
     pub(crate) approve: bool,
+
+    /// Deploy although the environment is frozen; the reason is written into the receipt
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) override_freeze: Option<String>,
 
     /// Deploy a commit although a rollback took it away
     #[arg(long)]
@@ -283,7 +287,7 @@ pub(crate) struct RollbackArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// A person has approved this run by a manual step of the CI
+    /// A person has started this manual step of the CI; the pipeline's file has to say that it is one
     #[arg(long)]
     pub(crate) approve: bool,
 
@@ -319,6 +323,10 @@ pub(crate) struct RunArgs {
     /// The container of the task definition; without it, the service's
     #[arg(long, value_name = "NAME")]
     pub(crate) container: Option<String>,
+
+    /// A person has started this manual step of the CI; the pipeline's file has to say that it is one
+    #[arg(long)]
+    pub(crate) approve: bool,
 
     /// How long it may take; then it is stopped
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]

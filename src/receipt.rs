@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::approval::Approved;
 use crate::aws::Calls;
 use crate::ci::Ci;
 use crate::error::{Error, Result};
@@ -39,7 +40,11 @@ pub(crate) struct Receipt {
     pub(crate) region: Option<String>,
     /// The ARN that AWS knew the run by.
     pub(crate) identity: Option<String>,
-    pub(crate) approved_by: Option<String>,
+    approved_by: Option<String>,
+    /// The manual step of the pipeline's file, or the terminal.
+    approved_how: Option<String>,
+    /// Why it was deployed although the environment was frozen.
+    pub(crate) freeze_override: Option<String>,
     ci: Option<Pipeline>,
     exit_code: Option<Exit>,
     /// Why the run as a whole ended early.
@@ -131,6 +136,8 @@ impl Receipt {
             region: None,
             identity: None,
             approved_by: None,
+            approved_how: None,
+            freeze_override: None,
             ci: None,
             exit_code: None,
             error: None,
@@ -140,6 +147,11 @@ impl Receipt {
             before: Vec::new(),
             images: Vec::new(),
         }
+    }
+
+    pub(crate) fn approved(&mut self, approved: Option<&Approved>) {
+        self.approved_by = approved.map(|approved| approved.by.clone());
+        self.approved_how = approved.map(|approved| approved.how.clone());
     }
 
     pub(crate) fn in_ci(&mut self, ci: Option<&Ci>) {

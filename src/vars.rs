@@ -51,6 +51,32 @@ fn is_for(name: &str, also: &[&str]) -> bool {
     })
 }
 
+/// The variables that the processes above this one were started with, the nearest first, and those of the container's
+/// first process: as far as the system lets them be read, which is Linux and the same user. For the question whether
+/// this is a pipeline, and for nothing else; the names that tell are all that is kept.
+pub(crate) fn above() -> Vec<Vars> {
+    const TELLING: [&str; 3] = ["BITBUCKET_BUILD_NUMBER", "GITHUB_ACTIONS", "GITLAB_CI"];
+    let mut process = std::process::id();
+    let mut found = Vec::new();
+    for _ in 0..64 {
+        let Some(parent) = parent(process) else { break };
+        process = parent;
+        let Ok(bytes) = std::fs::read(format!("/proc/{process}/environ")) else { continue };
+        let pairs = bytes.split(|byte| *byte == 0).filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
+        let telling: Vars = pairs.filter(|(name, _)| TELLING.contains(name)).collect();
+        found.push(telling);
+    }
+    found
+}
+
+/// The process that started this one; the last has none.
+fn parent(process: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name stands in parentheses, and may hold some itself.
+    let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+    (parent != 0).then_some(parent)
+}
+
 impl std::fmt::Debug for Vars {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Vars({} variables)", self.0.len())

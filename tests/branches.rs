@@ -164,6 +164,9 @@ fn uncommitted_changes_go_to_dev_under_their_own_name_and_never_to_a_guarded_env
 #[test]
 fn production_takes_what_runs_in_sandbox_and_was_approved() {
     let (project, aws) = deploying();
+    let pipeline = "pipelines: { branches: { main: [{ step: { script: [shipit deploy] } },
+        { step: { trigger: manual, script: [shipit deploy --env prod --approve] } }] } }";
+    let project = project.file("bitbucket-pipelines.yml", pipeline).committed();
     let project = with(with(project.branch("main"), BITBUCKET), &[("BITBUCKET_BRANCH", "main")]);
     let prod: &[&str] = &["deploy", "--env", "prod", "--approve", "--output", "json"];
     // Before sandbox has it.

@@ -393,12 +393,20 @@ fn what_a_rollback_took_away_does_not_come_back_with_the_next_commit() {
     assert_eq!(aws.tags("dev", "api").get("shipit:held"), None);
 }
 
+/// A run of the manual step that the commit's own pipeline has for production.
+fn behind_a_manual_step(project: Project) -> Project {
+    let pipeline = "pipelines: { branches: { main: [{ step: { script: [shipit deploy] } },
+        { step: { trigger: manual, script: [shipit deploy --env prod --approve] } }] } }";
+    let project = project.branch("main").file("bitbucket-pipelines.yml", pipeline).committed();
+    let project = project.var("BITBUCKET_BUILD_NUMBER", "7").var("BITBUCKET_REPO_FULL_NAME", "team/shop");
+    project.var("BITBUCKET_BRANCH", "main").var("BITBUCKET_STEP_TRIGGERER_UUID", "{ada}")
+}
+
 #[test]
 fn nothing_changed_needs_no_engine_and_no_approval() {
     let project = shop();
     let aws = StandIn::scripted(&project, r#"{"speed": 5, "services": {"prod/api": {}, "prod/web": {}}}"#);
-    let project = project.branch("main").with_aws(&aws).with_engine().var("GITHUB_ACTIONS", "true");
-    let project = project.var("GITHUB_REF", "refs/heads/main").var("GITHUB_ACTOR", "ann");
+    let project = behind_a_manual_step(project).with_aws(&aws).with_engine();
     project.shipit(&["deploy", "--env", "prod", "--approve"]).exits(0);
     let project = project.file("README.md", "more\n").committed().var("DOCKER_HOST", "unix:///nowhere.sock");
     project.shipit(&["deploy", "--env", "prod"]).exits(0).says("nothing to deploy in prod");
@@ -500,8 +508,7 @@ fn a_shallow_clone_fetches_what_tells_which_is_older() {
 fn a_rollback_by_hand_makes_somebody_choose_before_production() {
     let project = shop();
     let aws = StandIn::scripted(&project, r#"{"speed": 5, "services": {"prod/api": {}, "prod/web": {}}}"#);
-    let project = project.branch("main").with_aws(&aws).with_engine().var("GITHUB_ACTIONS", "true");
-    let project = project.var("GITHUB_REF", "refs/heads/main").var("GITHUB_ACTOR", "ann");
+    let project = behind_a_manual_step(project).with_aws(&aws).with_engine();
     let deploy = ["deploy", "--env", "prod", "--approve"];
     project.shipit(&deploy).exits(0);
     let good = aws.latest("api-prod");

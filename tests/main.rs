@@ -9,6 +9,9 @@
 
 mod support;
 
+/// The approval of a person, in pipelines and on a terminal.
+mod approval;
+
 /// From a branch to its environment, and past the gates.
 mod branches;
 
@@ -47,6 +50,9 @@ mod builders;
 
 /// What is found in the way before anything is built.
 mod gates;
+
+/// Pipeline files, as `shipit check` reads them.
+mod pipelines;
 
 /// Rollouts that go wrong: what is told of them.
 mod rollouts;

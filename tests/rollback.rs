@@ -177,7 +177,11 @@ fn an_approval_is_asked_for_and_the_receipt_says_whose() {
     let project = project.file("deploy.yaml", &guarded);
     project.shipit(&["rollback", "--env", "dev"]).exits(4).says("approval").says("hint:");
     assert_eq!(aws.latest("api-dev"), bad);
-    let project = project.var("GITHUB_ACTIONS", "true").var("GITHUB_ACTOR", "ann");
+    let workflow = "on: { workflow_dispatch: {} }\njobs:\n  back:\n    environment: guarded\n    steps:\n      \
+                    - run: shipit rollback --env dev --approve\n";
+    let project = project.file(".github/workflows/back.yml", workflow).committed();
+    let project = project.var("GITHUB_ACTIONS", "true").var("GITHUB_ACTOR", "ann").var("GITHUB_JOB", "back");
+    let project = project.var("GITHUB_WORKFLOW_REF", "o/n/.github/workflows/back.yml@refs/heads/develop");
     project.shipit(&["rollback", "--env", "dev", "--approve", "--receipt", "receipt.json"]).exits(0);
     let receipt = std::fs::read_to_string(project.path("receipt.json")).expect("a receipt");
     let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");

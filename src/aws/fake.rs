@@ -52,6 +52,7 @@ impl Fake {
             account: None,
             role: None,
             restore_latest: true,
+            freeze: Vec::new(),
         };
         Self { clients: Clients::connect(&environment, &settings).await.unwrap(), calls }
     }

@@ -2,9 +2,14 @@
 //!
 //! Anybody who can start a run can set these variables: they choose a target, they are no proof of anything.
 
+pub(crate) mod advice;
 mod bitbucket;
+pub(crate) mod committed;
+pub(crate) mod file;
 mod github;
 mod gitlab;
+pub(crate) mod proof;
+pub(crate) mod traces;
 
 use crate::vars::Vars;
 
@@ -71,6 +76,11 @@ impl std::fmt::Display for PullRequest {
 /// The run that this process is part of, if a provider that is known says so.
 pub(crate) fn detect(vars: &Vars) -> Option<Ci> {
     bitbucket::detect(vars).or_else(|| github::detect(vars)).or_else(|| gitlab::detect(vars))
+}
+
+/// Whether this is a pipeline, by its own variables or by what they left behind.
+pub(crate) fn is_pipeline(ci: Option<&Ci>) -> bool {
+    ci.is_some() || traces::trace(&crate::vars::above()).is_some()
 }
 
 fn owned(vars: &Vars, name: &str) -> Option<String> {

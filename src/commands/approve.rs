@@ -1,18 +1,22 @@
-//! Asks the person that an environment wants to be asked, for the commands that change what runs.
+//! Asks the person that an environment wants to be asked, for the commands that change what runs; in CI, has the manual
+//! step proven.
 
-use super::Context;
-use crate::approval::{self, Approval};
-use crate::ci::Ci;
+use super::{Context, written};
+use crate::approval::{self, Approval, Approved};
+use crate::ci::file::Verb;
+use crate::ci::proof::{Claim, ManualStep, Told, prove};
+use crate::ci::{Ci, committed, traces};
+use crate::config::Manifest;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::exit::Exit;
+use crate::git::Repository;
 
 /// What the question depends on.
 pub(super) struct Asked<'a> {
+    pub(super) manifest: &'a Manifest,
     pub(super) environment: &'a str,
-    /// What is to be done, as a verb.
-    pub(super) action: &'a str,
-    pub(super) required: bool,
+    pub(super) verb: Verb,
     /// `--approve`.
     pub(super) flag: bool,
     pub(super) ci: Option<&'a Ci>,
@@ -20,25 +24,92 @@ pub(super) struct Asked<'a> {
     pub(super) identity: Option<&'a str>,
 }
 
-/// Who approved it; `None` where nobody has to.
+impl Asked<'_> {
+    fn required(&self) -> bool {
+        self.manifest.environments.get(self.environment).is_some_and(|environment| environment.approval.is_some())
+    }
+}
+
+/// Who approved it; `None` where nobody has to. `shown`: what would be done, in lines, for who is asked.
 ///
 /// # Errors
-/// Nobody said yes ([`Exit::Gate`]).
-pub(super) async fn approved(asked: &Asked<'_>, context: &Context, events: &Events) -> Result<Option<String>> {
-    let Asked { environment, action, .. } = asked;
-    match approval::approval(environment, asked.required, asked.flag, asked.ci, context.console.can_ask())? {
+/// Nobody said yes, or that a person did is not proven ([`Exit::Gate`]).
+pub(super) async fn approved(
+    asked: &Asked<'_>,
+    shown: impl AsyncFnOnce() -> Vec<String>,
+    context: &Context,
+    events: &Events,
+) -> Result<Option<Approved>> {
+    let Asked { environment, .. } = asked;
+    match approval::approval(environment, asked.required(), asked.flag, asked.ci, context.console.can_ask())? {
         Approval::NotNeeded => Ok(None),
-        Approval::Given { by } => Ok(Some(by)),
+        Approval::Prove => {
+            let Some(ci) = asked.ci else { return Ok(None) };
+            let step = proven(asked, ci, context).await?;
+            let how = format!("step `{}` of {} is manual", step.name, step.place);
+            let by = ci.actor.clone().unwrap_or_else(|| format!("a manual step of {}", ci.provider));
+            events.note(format!("approved by {by}: {how}"));
+            Ok(Some(Approved { by, how, took_time: false }))
+        }
         Approval::Ask => {
-            events.flushed().await;
-            let preposition = if *action == "deploy" { "to" } else { "in" };
-            let question = format!("Type the name of the environment to {action} {preposition} {environment}: ");
-            let answer = context.console.ask(&question).await?;
-            if approval::is_yes(&answer, environment) {
-                return Ok(asked.identity.map(str::to_owned));
+            if let Some(trace) = traces::trace(&crate::vars::above()) {
+                return Err(approval::hidden(environment, &trace));
             }
-            Err(Error::new(Exit::Gate, format!("not approved: `{environment}` was not typed"))
-                .hint("nothing was built or changed"))
+            for line in shown().await {
+                events.note(line);
+            }
+            ask(asked, context, events).await.map(Some)
         }
     }
+}
+
+async fn ask(asked: &Asked<'_>, context: &Context, events: &Events) -> Result<Approved> {
+    let environment = asked.environment;
+    let action = match asked.verb {
+        Verb::Rollback => "roll back in",
+        Verb::Run => "run this in",
+        Verb::Deploy | Verb::Other => "deploy to",
+    };
+    events.flushed().await;
+    let question = format!("Type the name of the environment to {action} {environment}: ");
+    let answer = context.console.ask(&question).await?;
+    if !approval::is_yes(&answer, environment) {
+        return Err(Error::new(Exit::Gate, format!("not approved: `{environment}` was not typed"))
+            .hint("nothing was built or changed"));
+    }
+    let by = asked.identity.unwrap_or("a person on a terminal").to_owned();
+    Ok(Approved { by, how: "typed on a terminal".to_owned(), took_time: true })
+}
+
+/// The manual step behind this run, by the pipeline files of the commit that is checked out.
+async fn proven(asked: &Asked<'_>, ci: &Ci, context: &Context) -> Result<ManualStep> {
+    let environment = asked.environment;
+    let refused = |text: String, hint: String| {
+        Error::new(Exit::Gate, format!("`{environment}` needs a person's approval, and none is proven"))
+            .cause(text)
+            .hint(hint)
+    };
+    let Some(repository) = Repository::discover(&asked.manifest.root).await? else {
+        let hint = "let the step clone the repository: the pipeline file of the commit is the proof";
+        return Err(refused("there is no git repository here".to_owned(), hint.to_owned()));
+    };
+    let head = repository.head().await?.revision;
+    if let Some(commit) = ci.commit.as_ref().filter(|commit| !head.starts_with(commit.as_str())) {
+        let text = format!("{} is checked out, but this run is for {commit}", crate::revision::short(&head));
+        return Err(refused(text, "deploy the commit that the pipeline was started for".to_owned()));
+    }
+    let files = committed::files(repository.top(), &head, ci.provider, written::read).await;
+    let files =
+        files.map_err(|error| refused(error.line(), "mend the file, and look with `shipit check`".to_owned()))?;
+    let others: Vec<&str> =
+        asked.manifest.environments.keys().map(String::as_str).filter(|name| *name != environment).collect();
+    let this = asked.manifest.environments.get(environment);
+    let claim = Claim {
+        environment,
+        verb: asked.verb,
+        by_branch: this.is_some_and(|this| this.after.is_none()),
+        branch: this.map_or("", |this| &this.branch),
+        others: &others,
+    };
+    prove(&files, &claim, &Told::of(ci, &context.vars)).map_err(|unproven| refused(unproven.text, unproven.hint))
 }

@@ -1,22 +1,27 @@
-//! `shipit check`: deploy.yaml, Dockerfiles, ignore files, and with `--env` the secrets of an environment. Offline.
+//! `shipit check`: deploy.yaml, Dockerfiles, ignore files, the pipeline's file, and with `--env` the secrets of an
+//! environment. Offline.
 
-use super::Context;
-use crate::check::check;
+use serde_json::json;
+
+use super::{Context, written};
+use crate::check::{check, pipelines, shared};
 use crate::cli::CheckArgs;
 use crate::config::{self, ResolveInput, SecretsMode};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::report::Format;
 
 /// A commit that stands for any: what is checked does not depend on it.
 const ANY_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-pub(super) fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
+pub(super) async fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
     let manifest = config::load(&args.config.config)?;
     let environments: Vec<&str> = match &args.env {
         Some(name) => vec![name],
         None => manifest.environments.keys().map(String::as_str).collect(),
     };
     let mut findings: Vec<Error> = Vec::new();
+    let mut specifications = Vec::new();
     let mut services = 0;
     for environment in &environments {
         let secrets = if args.env.is_some() { SecretsMode::Required } else { SecretsMode::Optional };
@@ -42,16 +47,43 @@ pub(super) fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
                 findings.push(error.of(&service));
             }
         }
+        specifications.push(specification);
+    }
+    findings.extend(shared(&specifications));
+    let pipelines = pipelines(&manifest, written::read).await?;
+    findings.extend(pipelines.errors);
+    for warning in &pipelines.warnings {
+        told(context, "warning", warning)?;
     }
     for finding in &findings {
-        context.console.error(finding);
+        told(context, "error", finding)?;
     }
     let exit = findings.iter().fold(Exit::Success, |worst, finding| worst.worst(finding.exit()));
-    if findings.is_empty() {
+    if context.console.format() == Format::Json {
+        let services: Vec<&str> = manifest.services.keys().map(String::as_str).collect();
+        let end = json!({"event": "checked", "exit_code": exit, "environments": environments, "services": services});
+        context.console.data(&end.to_string())?;
+    } else if findings.is_empty() {
         let environments = environments.join(", ");
         context.console.data(
             &format!("nothing is wrong: {services} services in {environments}").replace("1 services", "1 service"),
         )?;
     }
     Ok(exit)
+}
+
+/// One finding: an object on stdout for programs, words on stderr for people.
+fn told(context: &Context, level: &str, finding: &Error) -> Result<()> {
+    if context.console.format() == Format::Json {
+        let line = json!({
+            "event": "finding", "level": level, "text": finding.line(), "hint": finding.hints().first(),
+            "exit_code": finding.exit(),
+        });
+        return context.console.data(&line.to_string());
+    }
+    match level {
+        "warning" => context.console.warning(finding),
+        _ => context.console.error(finding),
+    }
+    Ok(())
 }

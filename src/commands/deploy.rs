@@ -3,14 +3,18 @@
 use std::cell::RefCell;
 
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::after;
+use crate::approval::Approved;
 use crate::aws::{Clients, Settings};
 use crate::builders::Builders;
 use crate::changes::{Filter, Judge, dead_patterns};
+use crate::ci::file::Verb;
+use crate::ci::{self, committed};
 use crate::cli::DeployArgs;
 use crate::config::specification::Specification;
 use crate::config::{ResolveInput, SecretsMode};
@@ -18,14 +22,18 @@ use crate::deploy::{self, Deploy, Options};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
+use crate::freeze;
+use crate::git::Repository;
 use crate::interrupt::unless_cancelled;
 use crate::leak;
 use crate::observe::{Observed, observe};
-use crate::plan::{Plan, Request, plan};
+use crate::plan::{Finding, Plan, Request, plan};
+use crate::preview;
 use crate::receipt::{Before, ImageNote};
 use crate::registry::Proxies;
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::reuse;
+use crate::revision::short;
 use crate::verdict::{Outcome, Verdict};
 
 /// Reading files is bound by the disk and by memory; two readers keep both busy.
@@ -81,9 +89,71 @@ impl Run<'_> {
         for service in &specification.services {
             self.events.of(&service.name).stage(Stage::Preflight);
         }
-        let mut observed = self.unless_cancelled(self.observe(resolved, &clients, settings, &builders)).await?;
-        let promotes = specification.environment.promote;
-        let look = self.look_for_images(specification, &clients, builders.as_ref().ok(), &mut observed);
+        let (mut plan, mut before) = self.plan(resolved, &clients, settings, &builders).await?;
+        self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
+        self.note_plan(&plan);
+        let planned = deploy::planned(&plan);
+        if self.args.dry_run || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+            return Ok(planned);
+        }
+        let approved = loop {
+            let approved = match self.approved(&plan, resolved).await {
+                Ok(approved) => approved,
+                Err(refused) if refused.exit() == Exit::Gate => return Ok(deploy::refused(&plan, &refused)),
+                Err(error) => return Err(error),
+            };
+            if !approved.as_ref().is_some_and(|approved| approved.took_time) {
+                break approved;
+            }
+            // A person may have thought about it for an hour: the answer is to what was shown, and to nothing else.
+            self.same_commit(resolved).await?;
+            let (now, there_now) = self.plan(resolved, &clients, settings, &builders).await?;
+            let Some(names) = preview::changed(&plan, &now) else { break approved };
+            (plan, before) = (now, there_now);
+            self.events.warn(format!("what runs has changed since it was shown: {names}"), None);
+            self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
+            self.note_plan(&plan);
+            let planned = deploy::planned(&plan);
+            if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+                return Ok(planned);
+            }
+        };
+        self.noted.borrow_mut().receipt.approved(approved.as_ref());
+        let options = Options {
+            timeout: self.args.timeout,
+            fail_fast: self.args.fail_fast,
+            no_wait: self.args.no_wait,
+            jobs: usize::from(self.args.jobs),
+            proxies: Proxies::of(&self.context.vars),
+            approved_by: approved.map(|approved| approved.by),
+        };
+        let (events, cancel) = (self.events, self.cancel);
+        let leaks = leak::Gate::default();
+        let deploy = Deploy {
+            clients: &clients,
+            builders: builders.as_ref().ok(),
+            before: before.as_ref(),
+            specification,
+            plan: &plan,
+            options: &options,
+            events,
+            cancel,
+            leaks: &leaks,
+        };
+        Ok(deploy.run().await)
+    }
+
+    /// The plan, and the environment before this one, where it asks for one and it could be read.
+    async fn plan(
+        &self,
+        resolved: &Resolved,
+        clients: &Clients,
+        settings: &Settings,
+        builders: &Result<Builders>,
+    ) -> Result<(Plan, Option<after::Before>)> {
+        let mut observed = self.unless_cancelled(self.observe(resolved, clients, settings, builders)).await?;
+        let promotes = resolved.specification.environment.promote;
+        let look = self.look_for_images(&resolved.specification, clients, builders.as_ref().ok(), &mut observed);
         self.unless_cancelled(async {
             if !promotes {
                 look.await;
@@ -99,40 +169,30 @@ impl Run<'_> {
             allow_older: self.args.allow_older,
             dry_run: self.args.dry_run,
         };
-        let plan = plan(specification, &observed, &request, resolved.findings.clone());
-        self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
-        self.note_plan(&plan);
-        let planned = deploy::planned(&plan);
-        if self.args.dry_run || planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
-            return Ok(planned);
+        let plan = plan(&resolved.specification, &observed, &request, self.findings(resolved).await);
+        Ok((plan, observed.before.and_then(Result::ok)))
+    }
+
+    /// What is in the way already, before anything is observed.
+    async fn findings(&self, resolved: &Resolved) -> Vec<Finding> {
+        let mut findings = resolved.findings.clone();
+        if !self.args.dry_run && !self.args.local && ci::is_pipeline(resolved.ci.as_ref()) {
+            let same = committed::same_manifest(&self.args.target.config.config).await;
+            findings.extend(same.err().as_ref().map(Finding::from));
         }
-        let options = Options {
-            timeout: self.args.timeout,
-            fail_fast: self.args.fail_fast,
-            no_wait: self.args.no_wait,
-            jobs: usize::from(self.args.jobs),
-            proxies: Proxies::of(&self.context.vars),
-            approved_by: match self.approved(&plan, resolved).await {
-                Ok(by) => by,
-                Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
-                Err(error) => return Err(error),
-            },
-        };
-        self.noted.borrow_mut().receipt.approved_by.clone_from(&options.approved_by);
-        let (events, cancel) = (self.events, self.cancel);
-        let leaks = leak::Gate::default();
-        let deploy = Deploy {
-            clients: &clients,
-            builders: builders.as_ref().ok(),
-            before: observed.before.as_ref().and_then(|read| read.as_ref().ok()),
-            specification,
-            plan: &plan,
-            options: &options,
-            events,
-            cancel,
-            leaks: &leaks,
-        };
-        Ok(deploy.run().await)
+        let environment = &resolved.specification.environment;
+        if let Some(frozen) = freeze::finding(&environment.name, &environment.freeze, Timestamp::now()) {
+            match &self.args.override_freeze {
+                None => findings.push(frozen),
+                // It was said with the plan before.
+                Some(_) if self.noted.borrow().receipt.freeze_override.is_some() => {}
+                Some(reason) => {
+                    self.events.warn(format!("{}, and deployed all the same: {reason}", frozen.text), None);
+                    self.noted.borrow_mut().receipt.freeze_override = Some(reason.clone());
+                }
+            }
+        }
+        findings
     }
 
     /// The engines that can build. What is deployed to this machine is built here, too.
@@ -273,6 +333,21 @@ impl Run<'_> {
         self.context.console.hide(&noted.secrets);
     }
 
+    /// What is built is the checkout: it has to be the commit that was shown.
+    async fn same_commit(&self, resolved: &Resolved) -> Result<()> {
+        let Some(repository) = Repository::discover(&resolved.manifest.root).await? else { return Ok(()) };
+        let head = repository.head().await?.revision;
+        let dirty = !repository.uncommitted(&[]).await?.is_empty();
+        if head == resolved.revision.commit && dirty == resolved.revision.dirty {
+            return Ok(());
+        }
+        Err(Error::new(
+            Exit::Gate,
+            format!("another commit or other files were shown than are here now: {}", short(&head)),
+        )
+        .hint("nothing was built or changed; run it again"))
+    }
+
     /// For each service: is there an image of the same inputs already? The contexts are read a few at a time.
     async fn look_for_images(
         &self,
@@ -301,25 +376,21 @@ impl Run<'_> {
         }
     }
 
-    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<String>> {
+    async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<Approved>> {
         let asked = approve::Asked {
+            manifest: &resolved.manifest,
             environment: &plan.environment,
-            action: "deploy",
-            required: plan.approval,
+            verb: Verb::Deploy,
             flag: self.args.approve,
             ci: resolved.ci.as_ref(),
             identity: plan.identity.as_deref(),
         };
-        self.unless_cancelled(approve::approved(&asked, self.context, self.events)).await
+        let shown = async || preview::lines(&resolved.manifest.root, plan).await;
+        self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await
     }
 
     /// Reads may be given up at any moment.
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
-}
-
-fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {
-    let refused = |name: &str| Outcome::failed(name, Verdict::Refused, error);
-    plan.services.iter().map(|service| refused(&service.service)).collect()
 }

@@ -13,6 +13,7 @@ mod rollback;
 mod run;
 mod status;
 mod wait;
+mod written;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
         Command::Status(args) => status::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
-        Command::Check(args) => check::run(&args, context),
+        Command::Check(args) => check::run(&args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Local(args) => local::run(args, context).await,

@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::aws::{Clients, Settings};
+use crate::ci::file::Verb;
+use crate::ci::{self, committed};
 use crate::cli::RollbackArgs;
 use crate::config::specification::Specification;
 use crate::error::{Error, Result};
@@ -60,6 +62,9 @@ impl Run<'_> {
         specification: &Specification,
         settings: &Settings,
     ) -> Result<Vec<Outcome>> {
+        if !self.args.local && !self.args.dry_run && ci::is_pipeline(standing.ci.as_ref()) {
+            committed::same_manifest(&self.args.config.config).await?;
+        }
         let clients = Clients::connect(&specification.environment, settings).await?;
         let to = self.args.to.clone().map_or(To::Previous, To::Named);
         let observed = self.unless_cancelled(async { Ok(observe(&clients, specification, &to).await) }).await?;
@@ -71,26 +76,27 @@ impl Run<'_> {
             return Ok(outcomes);
         }
         let asked = approve::Asked {
+            manifest: &standing.manifest,
             environment: &plan.environment,
-            action: "roll back",
-            required: plan.approval,
+            verb: Verb::Rollback,
             flag: self.args.approve,
             ci: standing.ci.as_ref(),
             identity: plan.identity.as_deref(),
         };
-        let approved = self.unless_cancelled(approve::approved(&asked, self.context, self.events)).await;
-        let approved_by = match approved {
-            Ok(by) => by,
+        let shown = async || plan.sentences();
+        let approved = self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await;
+        let approved = match approved {
+            Ok(approved) => approved,
             Err(error) if error.exit() == Exit::Gate => return Ok(refused_all(&plan, &error)),
             Err(error) => return Err(error),
         };
-        self.noted.borrow_mut().receipt.approved_by.clone_from(&approved_by);
+        self.noted.borrow_mut().receipt.approved(approved.as_ref());
         let act = Act {
             clients: &clients,
             plan: &plan,
             timeout: self.args.patience.timeout,
             fail_fast: self.args.patience.fail_fast,
-            approved_by: approved_by.as_deref(),
+            approved_by: approved.as_ref().map(|approved| approved.by.as_str()),
             restore_latest: specification.environment.restore_latest,
             events: self.events,
             cancel: self.cancel,

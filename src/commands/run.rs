@@ -2,17 +2,19 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
 use super::local::Session;
+use super::{Context, approve};
 use crate::aws::identity::identity;
 use crate::aws::{Clients, Settings};
+use crate::ci::file::Verb;
+use crate::ci::{self, committed};
 use crate::cli::RunArgs;
 use crate::config::specification::Specification;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::gates;
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, unless_cancelled};
 use crate::observe;
 use crate::one_off::{Ended, Ending, OneOff};
 use crate::report::Format;
@@ -53,7 +55,7 @@ async fn to_the_end(args: &RunArgs, context: &Context, events: &Events, cancel: 
         false => None,
     };
     let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
-    let ended = task(args, &specification, &settings, context, events, cancel).await;
+    let ended = task(args, &standing, &specification, &settings, context, events, cancel).await;
     if let Some(stand_in) = stand_in {
         stand_in.close(cancel).await?;
     }
@@ -62,6 +64,7 @@ async fn to_the_end(args: &RunArgs, context: &Context, events: &Events, cancel: 
 
 async fn task(
     args: &RunArgs,
+    standing: &Standing,
     specification: &Specification,
     settings: &Settings,
     context: &Context,
@@ -73,6 +76,20 @@ async fn task(
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
     }
+    if !args.local && ci::is_pipeline(standing.ci.as_ref()) {
+        committed::same_manifest(&args.config.config).await?;
+    }
+    let asked = approve::Asked {
+        manifest: &standing.manifest,
+        environment: &args.env,
+        verb: Verb::Run,
+        flag: args.approve,
+        ci: standing.ci.as_ref(),
+        identity: Some(&identity.arn),
+    };
+    let shown = async || vec![format!("{}: {}", args.service, args.command.join(" "))];
+    unless_cancelled(cancel, "interrupted before the task began", approve::approved(&asked, shown, context, events))
+        .await?;
     let Some(service) = specification.services.first() else {
         return Err(Error::new(Exit::Fault, "the service is not in the specification"));
     };

@@ -132,6 +132,7 @@ impl Check<'_> {
             }
             self.after(manifest, name, environment);
             self.promotion(name, environment);
+            self.freeze(name, environment);
             if let Some(prefix) = &environment.secret_prefix {
                 self.grammar(&join(&at, "secret_prefix"), prefix, grammar::secret_prefix);
             } else if let Some(other) = prefixes.insert(names::default_prefix(name), name) {
@@ -158,6 +159,19 @@ impl Check<'_> {
                     let message = format!("this role is in account {id}, but `{name}` has account {account}");
                     self.fault(&join(&at, "role"), Some(id), message, None);
                 }
+            }
+        }
+    }
+
+    fn freeze(&mut self, name: &str, environment: &Environment) {
+        for (index, freeze) in environment.freeze.iter().enumerate() {
+            if let Err((key, wrong)) = freeze.window() {
+                self.fault(&steps!["environments", name, "freeze", index, key], None, wrong, None);
+            }
+            if freeze.days.as_ref().is_some_and(Vec::is_empty) {
+                let help = "name some, or leave the key out".to_owned();
+                let path = steps!["environments", name, "freeze", index, "days"];
+                self.key_fault(&path, "there is no day in this list".to_owned(), Some(help));
             }
         }
     }

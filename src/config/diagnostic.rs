@@ -32,7 +32,11 @@ impl Diagnostic {
         self.span == *span
     }
 
-    #[cfg(test)]
+    /// Where it begins, in bytes.
+    pub(super) fn start(&self) -> usize {
+        self.span.start
+    }
+
     pub(super) fn message(&self) -> &str {
         &self.message
     }

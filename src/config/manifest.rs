@@ -6,12 +6,14 @@
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use jiff::civil::Weekday;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::builder::Builders;
 use crate::config::cache::Cache;
 use crate::config::specification::Platform;
+use crate::freeze::{self, Window};
 
 /// Which branch goes to which environment, and how each service is built and rolled out.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -75,6 +77,9 @@ pub(crate) struct Environment {
     pub(crate) restore_latest: Option<bool>,
     /// What ECR's scan of a new image has to come to, for the services that say nothing themselves.
     pub(crate) scan: Option<Scan>,
+    /// Times in which nothing is deployed here. Rollbacks are not held.
+    #[serde(default)]
+    pub(crate) freeze: Vec<Freeze>,
 }
 
 /// What ECR's scan of a new image has to come to before `latest` is moved and anything is rolled. Without it, what a scan
@@ -130,6 +135,60 @@ pub(crate) enum ImageSource {
     Build,
     /// Nothing is built: the very images that run in the environment named by `after` are copied, byte for byte.
     Promote,
+}
+
+/// A time in which nothing is deployed: once, from a day or an instant to another, or every week on some days.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with `from` and `to`")]
+pub(crate) struct Freeze {
+    /// Every week on these days; then `from` and `to` are times of the clock.
+    #[schemars(length(min = 1))]
+    pub(crate) days: Option<Vec<Day>>,
+    /// A day (`2026-12-24`), an instant (`2026-12-24T18:00:00+01:00`), or with `days` a time (`16:00`).
+    pub(crate) from: String,
+    /// The same. A day, and `23:59`, are frozen to their end; a time that is not later than `from` is on the next day.
+    pub(crate) to: String,
+    /// The time zone of days and of times of the clock, as in `Europe/Berlin`. Default: UTC.
+    pub(crate) zone: Option<String>,
+    /// Why, for who is refused.
+    pub(crate) reason: Option<String>,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+impl Freeze {
+    /// # Errors
+    /// The key that is wrong, and how.
+    pub(crate) fn window(&self) -> Result<Window, (&'static str, String)> {
+        let days = self.days.as_ref().map(|days| days.iter().copied().map(Weekday::from).collect::<Vec<_>>());
+        let when = freeze::read(days.as_deref(), &self.from, &self.to, self.zone.as_deref())?;
+        Ok(Window { when, reason: self.reason.clone() })
+    }
+}
+
+impl From<Day> for Weekday {
+    fn from(day: Day) -> Self {
+        match day {
+            Day::Mon => Self::Monday,
+            Day::Tue => Self::Tuesday,
+            Day::Wed => Self::Wednesday,
+            Day::Thu => Self::Thursday,
+            Day::Fri => Self::Friday,
+            Day::Sat => Self::Saturday,
+            Day::Sun => Self::Sunday,
+        }
+    }
 }
 
 /// Who has to agree to a deploy.

@@ -12,6 +12,7 @@ mod dependencies;
 mod describe;
 mod diagnostic;
 mod fill;
+pub(crate) mod foreign;
 pub(crate) mod grammar;
 mod interpolate;
 mod load;

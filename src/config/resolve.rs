@@ -99,6 +99,8 @@ impl Manifest {
             account: aws.account.map(str::to_owned),
             role: aws.role.map(str::to_owned),
             restore_latest: written.restore_latest.unwrap_or(true),
+            // What is no window was a fault of the file already.
+            freeze: written.freeze.iter().filter_map(|freeze| freeze.window().ok()).collect(),
         })
     }
 

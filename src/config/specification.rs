@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::cache::Cache;
+use crate::freeze::Window;
 use crate::secret::Secret;
 
 /// Everything a run has to know, for one environment.
@@ -47,6 +48,8 @@ pub(crate) struct Environment {
     pub(crate) role: Option<String>,
     /// Whether a failed rollout moves `latest` back; true unless `restore_latest: false`.
     pub(crate) restore_latest: bool,
+    /// Times in which nothing is deployed here.
+    pub(crate) freeze: Vec<Window>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -145,3 +145,12 @@ pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
     });
     outcomes.collect()
 }
+
+/// The verdicts where all that would have gone ahead is refused.
+pub(crate) fn refused(plan: &Plan, error: &Error) -> Vec<Outcome> {
+    let end = |outcome: Outcome| match outcome.verdict {
+        Verdict::Planned => Outcome::failed(&outcome.service, Verdict::Refused, error),
+        _ => outcome,
+    };
+    planned(plan).into_iter().map(end).collect()
+}

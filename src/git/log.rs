@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::program::git;
+use crate::redact::sanitize;
 
 /// A commit as people know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,38 @@ pub(crate) async fn behind(folder: &Path, revision: &str, branch: &str) -> Optio
         }
     }
     None
+}
+
+/// The commits of one that another does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Since {
+    pub(crate) count: u64,
+    /// The newest of them.
+    pub(crate) commits: Vec<Commit>,
+    /// How many the other has that this one does not.
+    pub(crate) lost: u64,
+}
+
+/// What came from one commit to another; `None` where this clone does not have both.
+pub(crate) async fn since(folder: &Path, from: &str, to: &str, limit: usize) -> Option<Since> {
+    let (from, to) = (hash(from)?, hash(to)?);
+    let told = ask(folder, &["rev-list", "--left-right", "--count", &format!("{from}...{to}"), "--"]).await?;
+    let (lost, count) = told.trim().split_once('\t')?;
+    let (limit, range) = (format!("-{limit}"), format!("{from}..{to}"));
+    let format = "--format=%H%x00%s%x00%an";
+    let told = ask(folder, &["log", &limit, "--no-show-signature", "--encoding=UTF-8", format, &range, "--"]).await?;
+    let commits = told.lines().filter_map(parse).map(|commit| Commit {
+        revision: commit.revision,
+        subject: sanitize(&commit.subject).into_owned(),
+        author: sanitize(&commit.author).into_owned(),
+    });
+    Some(Since { count: count.parse().ok()?, commits: commits.collect(), lost: lost.parse().ok()? })
+}
+
+/// The address of `origin`, which may hold a password.
+pub(crate) async fn remote(folder: &Path) -> Option<String> {
+    let told = ask(folder, &["remote", "get-url", "origin"]).await?;
+    Some(told.trim().to_owned()).filter(|told| !told.is_empty())
 }
 
 /// The hash without what shipit appends for a tree that was not clean; `None` where it is no hash.

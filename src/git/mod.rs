@@ -8,6 +8,7 @@ pub(crate) mod log;
 pub(crate) mod past;
 mod program;
 pub(crate) mod survey;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ impl Repository {
         Err(unreadable(dir, answer))
     }
 
-    /// The top of the working tree.
+    /// The folder that holds `.git`.
     pub(crate) fn top(&self) -> &Path {
         &self.top
     }

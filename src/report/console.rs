@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::line::Line;
 use super::out::To;
-use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, spawn};
+use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, print_warning, spawn};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -50,6 +50,11 @@ impl Console {
 
     pub(crate) fn error(&self, error: &Error) {
         print_error(&self.out, error);
+    }
+
+    /// The same for what is in nobody's way.
+    pub(crate) fn warning(&self, error: &Error) {
+        print_warning(&self.out, error);
     }
 
     pub(crate) fn format(&self) -> Format {

@@ -10,12 +10,23 @@ pub(crate) fn print(out: &Out, error: &Error) {
     }
 }
 
+/// The same for what is in nobody's way.
+pub(crate) fn print_warning(out: &Out, error: &Error) {
+    for line in lines_under("warning", Tone::Warning, error) {
+        out.line(To::Talk, &line);
+    }
+}
+
 fn lines(error: &Error) -> Vec<Line> {
+    lines_under("error", Tone::Bad, error)
+}
+
+fn lines_under(word: &'static str, tone: Tone, error: &Error) -> Vec<Line> {
     let mut lines = Vec::new();
     for (at, text) in error.message().lines().enumerate() {
         lines.push(match (error.is_rendered(), at) {
             (true, _) => rendered(text),
-            (false, 0) => Line::new().toned(Tone::Bad, "error").strong(": ").plain(text).hanging(7),
+            (false, 0) => Line::new().toned(tone, word).strong(": ").plain(text).hanging(word.len() + 2),
             (false, _) => Line::new().plain("  ").plain(text).hanging(4),
         });
     }

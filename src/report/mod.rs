@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 pub(crate) use changed::{Form, print as print_changed};
 pub(crate) use console::{Console, Reporting};
 pub(crate) use doctor::doctor as print_doctor;
-use error::print as print_error;
+use error::{print as print_error, print_warning};
 pub(crate) use init::{
     Fate, difference as print_difference, file as print_file, notes as print_notes, to_do as print_to_do,
 };

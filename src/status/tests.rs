@@ -22,6 +22,7 @@ fn environment() -> Environment {
         account: None,
         role: None,
         restore_latest: true,
+        freeze: Vec::new(),
     }
 }
 

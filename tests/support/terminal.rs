@@ -20,8 +20,13 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Runs shipit on a terminal of 100 columns. The words of the command line must not need quotes.
     pub(crate) fn run(project: &Project, args: &[&str]) -> Self {
+        Self::run_program(project, super::SHIPIT, args)
+    }
+
+    /// The same for another program, with the variables that shipit would have.
+    pub(crate) fn run_program(project: &Project, program: &str, args: &[&str]) -> Self {
         let inner = project.command(args);
-        let line = format!("stty cols 100 rows 30; exec {} {}", inner.get_program().to_string_lossy(), args.join(" "));
+        let line = format!("stty cols 100 rows 30; exec {program} {}", args.join(" "));
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]).env_clear();
         for (name, value) in inner.get_envs() {

@@ -1,0 +1,367 @@
+//! The lines of a script: which of them run shipit, which may, and what takes a failure away.
+
+use super::shell::{self, Join, Simple, Word};
+use super::{Call, Note, Step, Surroundings, Verb};
+
+/// Shell words that stand before a command and are none.
+const BEFORE: [&str; 15] = [
+    "if", "then", "else", "elif", "while", "until", "do", "!", "time", "exec", "command", "nohup", "sudo", "env",
+    "timeout",
+];
+/// Programs that run the file or the text that they are given.
+const INTERPRETERS: [&str; 13] =
+    ["sh", "bash", "zsh", "dash", "ash", "ksh", "source", ".", "python", "python3", "node", "ruby", "perl"];
+/// Programs that run what a file of theirs says.
+const RUNNERS: [(&str, &[&str]); 8] = [
+    ("make", &["Makefile", "makefile", "GNUmakefile"]),
+    ("npm", &["package.json"]),
+    ("yarn", &["package.json"]),
+    ("pnpm", &["package.json"]),
+    ("just", &["justfile", "Justfile", ".justfile"]),
+    ("task", &["Taskfile.yml", "Taskfile.yaml"]),
+    ("tox", &["tox.ini"]),
+    ("mise", &["mise.toml", ".mise.toml"]),
+];
+/// Programs that only say what they are given.
+const SPEAKERS: [&str; 3] = ["echo", "printf", "git"];
+
+/// Reads the lines of a step's script, each with its line in the file, into the step.
+pub(super) fn read(lines: &[(usize, &str)], surroundings: Surroundings<'_>, step: &mut Step) {
+    let mut forgiving = None;
+    let mut pipefail = false;
+    for (line, text) in joined(lines) {
+        let commands = shell::commands(&text);
+        for (index, simple) in commands.iter().enumerate() {
+            if is_set(simple, "+e") {
+                forgiving = Some("set +e".to_owned());
+            } else if is_set(simple, "-e") {
+                forgiving = None;
+            }
+            pipefail |= is_set(simple, "-o") && simple.words.iter().any(|word| word.text == "pipefail");
+            let before = step.calls.len();
+            command(simple, line, surroundings, step);
+            let last = index + 1 == commands.len();
+            for call in &mut step.calls[before..] {
+                let by = swallowed(simple, last).filter(|by| !(pipefail && by == "a pipe"));
+                call.swallowed = by.or_else(|| forgiving.clone());
+            }
+        }
+    }
+}
+
+/// A line that ends in a backslash goes on in the next one.
+fn joined(lines: &[(usize, &str)]) -> Vec<(usize, String)> {
+    let mut joined: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for (line, text) in lines {
+        let text = text.trim_end();
+        let goes_on = text.ends_with('\\');
+        let text = text.trim_end_matches('\\');
+        match joined.last_mut().filter(|_| open) {
+            Some((_, before)) => before.push_str(text),
+            None => joined.push((*line, text.to_owned())),
+        }
+        open = goes_on;
+    }
+    joined
+}
+
+fn is_set(simple: &Simple, flag: &str) -> bool {
+    let mut words = simple.words.iter().map(|word| word.text.as_str());
+    words.next() == Some("set") && words.any(|word| word.starts_with(&flag[..1]) && word.contains(&flag[1..]))
+}
+
+/// What becomes of the failure of this command.
+fn swallowed(simple: &Simple, last: bool) -> Option<String> {
+    let first = simple.words.first().map_or("", |word| word.text.as_str());
+    match simple.then {
+        Join::Or => Some("||".to_owned()),
+        Join::Pipe => Some("a pipe".to_owned()),
+        Join::Background => Some("&".to_owned()),
+        Join::And if !last => Some("&&".to_owned()),
+        _ if ["if", "while", "until", "elif", "!"].contains(&first) => Some(first.to_owned()),
+        _ => None,
+    }
+}
+
+fn command(simple: &Simple, line: usize, surroundings: Surroundings<'_>, step: &mut Step) {
+    let words = program(&simple.words);
+    let Some(first) = words.first() else { return };
+    let name = base(&first.text);
+    let whole = || said(words);
+    if first.open && name.contains(['$', '`', ')']) {
+        step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
+        return;
+    }
+    if name == "eval" {
+        step.unclear.push(Note::new(line, format!("nobody can tell what `{}` runs", whole())));
+        return;
+    }
+    if let Some(at) = (0..words.len()).find(|at| is_call(words, *at)) {
+        step.calls.push(call(&words[at..], line, surroundings));
+        return;
+    }
+    if ["xargs", "parallel"].contains(&name) && words.iter().any(|word| base(&word.text) == "shipit") {
+        step.unclear.push(Note::new(line, format!("what `{}` is given is not known", whole())));
+        return;
+    }
+    if SPEAKERS.contains(&name) {
+        if simple.then == Join::Pipe && words.iter().any(|word| word.text.contains("shipit")) {
+            step.unclear.push(Note::new(line, format!("nobody can tell what becomes of `{}`", whole())));
+        }
+        return;
+    }
+    let interprets = INTERPRETERS.contains(&name);
+    for word in &words[1..] {
+        if interprets && word.open && words[1].text.starts_with('-') && words[1].text.ends_with('c') {
+            step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
+            return;
+        }
+        if word.text.contains("shipit") && word.text.contains(char::is_whitespace) {
+            for inner in word.text.lines().flat_map(shell::commands) {
+                command(&inner, line, surroundings, step);
+            }
+        }
+    }
+    if let Some(file) = runs_file(name, words, interprets, surroundings) {
+        step.unclear.push(Note::new(line, format!("`{}` runs {file}, which speaks of shipit", whole())));
+    } else if interprets && words.get(1).is_some_and(|word| word.open && base(&word.text).contains(['$', '`', ')'])) {
+        step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
+    }
+}
+
+/// The words from the program on: what stands before it and is none is taken away.
+fn program(words: &[Word]) -> &[Word] {
+    let mut rest = words;
+    let mut wrapped = false;
+    while let Some(first) = rest.first() {
+        let text = first.text.as_str();
+        let assignment = text
+            .split_once('=')
+            .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        let duration = wrapped && text.starts_with(|c: char| c.is_ascii_digit());
+        if assignment || BEFORE.contains(&text) || (wrapped && text.starts_with('-')) || duration {
+            wrapped |= BEFORE.contains(&text);
+            rest = &rest[1..];
+            // `env -u NAME`
+            if wrapped && text == "-u" && !rest.is_empty() {
+                rest = &rest[1..];
+            }
+        } else {
+            break;
+        }
+    }
+    rest
+}
+
+/// `./shipit`, `/usr/bin/shipit`, `registry/shipit:1@sha256:…`.
+fn base(word: &str) -> &str {
+    let name = word.rsplit('/').next().unwrap_or(word);
+    name.split(['@', ':']).next().unwrap_or(name)
+}
+
+/// The word `shipit` with one of its commands behind it, or with a variable in that place.
+fn is_call(words: &[Word], at: usize) -> bool {
+    if base(&words[at].text) != "shipit" {
+        return false;
+    }
+    let next = words[at + 1..].iter().find(|word| word.open || !is_global(&word.text));
+    match next {
+        Some(word) => word.open || COMMANDS.contains(&word.text.as_str()),
+        None => at == 0 && words.len() > 1,
+    }
+}
+
+fn is_global(word: &str) -> bool {
+    word.starts_with('-') || word == "json" || word == "text"
+}
+
+const COMMANDS: [&str; 14] = [
+    "deploy",
+    "check",
+    "changed",
+    "status",
+    "wait",
+    "rollback",
+    "run",
+    "history",
+    "init",
+    "doctor",
+    "local",
+    "schema",
+    "completions",
+    "man",
+];
+
+fn call(words: &[Word], line: usize, surroundings: Surroundings<'_>) -> Call {
+    let text = said(words);
+    // What comes behind a redirection is not for shipit.
+    let own: Vec<&Word> = words[1..].iter().take_while(|word| !is_redirection(&word.text)).collect();
+    // Behind `--` is the command of a one-off task.
+    let flags = own.iter().position(|word| word.text == "--").unwrap_or(own.len());
+    let open = own[..flags].iter().enumerate().any(|(at, word)| {
+        let value = at > 0
+            && ["--env", "-e", "--branch", "-b", "--config", "--timeout", "--receipt"]
+                .contains(&own[at - 1].text.as_str());
+        word.open && (word.splits || !(value || word.text.starts_with("--")))
+    });
+    let texts: Vec<String> = own.iter().map(|word| word.text.clone()).collect();
+    let verb = texts.iter().find(|word| !is_global(word)).map_or(Verb::Other, |word| match word.as_str() {
+        "deploy" => Verb::Deploy,
+        "rollback" => Verb::Rollback,
+        "run" => Verb::Run,
+        word if word.contains(['$', '`']) => Verb::Deploy,
+        _ => Verb::Other,
+    });
+    match (surroundings.read)(&texts) {
+        Ok(call) => Call { line, text, open, ..call },
+        // As bad as it can be: a line that is wrong to this shipit may be right to the one that runs.
+        Err(wrong) => Call {
+            line,
+            text,
+            verb,
+            approve: texts.iter().any(|word| word == "--approve"),
+            open,
+            wrong: Some(wrong).filter(|_| !open),
+            ..Call::default()
+        },
+    }
+}
+
+fn is_redirection(word: &str) -> bool {
+    word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&').starts_with(['>', '<'])
+}
+
+/// The file of the project that this command runs, where that file speaks of shipit.
+fn runs_file(name: &str, words: &[Word], interprets: bool, surroundings: Surroundings<'_>) -> Option<String> {
+    let mentions = surroundings.mentions;
+    if let Some((_, files)) = RUNNERS.iter().find(|(runner, _)| *runner == name) {
+        return files.iter().find(|file| mentions.contains(**file)).map(|file| (*file).to_owned());
+    }
+    let candidates = if interprets { words } else { &words[..1] };
+    candidates.iter().find_map(|word| {
+        let path = word.text.trim_start_matches("./");
+        // A folder in a variable: the end of the path tells.
+        let path = if path.starts_with('$') { path.split_once('/').map_or("", |(_, rest)| rest) } else { path };
+        mentions.contains(path).then(|| path.to_owned())
+    })
+}
+
+fn said(words: &[Word]) -> String {
+    let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(100) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::read;
+    use crate::ci::file::{Call, Step, Surroundings};
+
+    #[expect(clippy::unnecessary_wraps, reason = "it stands for a parser that may refuse")]
+    fn words(words: &[String]) -> Result<Call, String> {
+        let text = words.join(" ");
+        Ok(Call { approve: text.contains("--approve"), environment: Some(text), ..Call::default() })
+    }
+
+    fn step(script: &str) -> Step {
+        let mentions = BTreeSet::from(["deploy.sh".to_owned(), "Makefile".to_owned()]);
+        let lines: Vec<(usize, &str)> = script.lines().enumerate().map(|(at, line)| (at + 1, line)).collect();
+        let mut step = Step::default();
+        read(&lines, Surroundings { read: words, mentions: &mentions }, &mut step);
+        step
+    }
+
+    #[test]
+    fn the_word_is_found_behind_what_wraps_it() {
+        for line in [
+            "shipit deploy --env prod",
+            "./shipit deploy --env prod",
+            "DEBUG=1 /usr/bin/shipit deploy --env prod",
+            "sudo -E env -u X A=b shipit deploy --env prod 2>&1 > log",
+            "docker run --rm -e DOCKER_HOST registry/shipit:1 deploy --env prod",
+            "docker run --rm image shipit deploy --env prod",
+            "bash -c 'shipit deploy --env prod'",
+            "timeout 600 shipit deploy --env prod",
+            "if shipit deploy --env prod",
+            "cd api && shipit deploy \\\n  --env prod",
+        ] {
+            let step = step(line);
+            assert_eq!(step.calls.len(), 1, "{line}: {step:?}");
+            assert_eq!(step.calls[0].environment.as_deref(), Some("deploy --env prod"), "{line}");
+            assert!(step.unclear.is_empty(), "{line}: {step:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_names_it_is_no_call() {
+        for line in [
+            "curl -fsSLo shipit https://example.com/shipit",
+            "chmod +x shipit",
+            "echo 'now shipit deploy --env prod'",
+            "npm test",
+            "cat deploy.sh",
+            "pip install \"$WHEEL\"",
+            "$HOME/.local/bin/eslint .",
+        ] {
+            let step = step(line);
+            assert!(step.calls.is_empty() && step.unclear.is_empty(), "{line}: {step:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_tell_is_said() {
+        for line in [
+            "$CMD",
+            "eval \"$X\"",
+            "bash -c \"$X\"",
+            "bash $SCRIPT",
+            "./deploy.sh prod",
+            "bash deploy.sh",
+            "\"$BITBUCKET_CLONE_DIR/deploy.sh\"",
+            "make deploy",
+            "echo deploy | xargs shipit",
+            "echo 'shipit deploy' | sh",
+        ] {
+            let step = step(line);
+            assert_eq!((step.calls.len(), step.unclear.len()), (0, 1), "{line}: {step:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_may_become_a_flag_leaves_a_call_open() {
+        for (line, open) in [
+            ("shipit deploy --env \"$ENV\"", false),
+            ("shipit deploy --env=\"$ENV\"", false),
+            ("shipit deploy --env $ENV", true),
+            ("shipit deploy $FLAGS", true),
+            ("shipit deploy \"$SERVICE\"", true),
+            ("shipit $VERB --env dev", true),
+            ("shipit run --env dev api -- echo $X", false),
+        ] {
+            assert_eq!(step(line).calls[0].open, open, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_failure_may_be_swallowed() {
+        for (script, by) in [
+            ("shipit deploy", None),
+            ("npm test && shipit deploy", None),
+            ("shipit deploy || true", Some("||")),
+            ("shipit deploy | tee log", Some("a pipe")),
+            ("shipit deploy && echo done", Some("&&")),
+            ("shipit deploy &", Some("&")),
+            ("set +e\nshipit deploy", Some("set +e")),
+            ("set -euo pipefail\nshipit deploy | tee log", None),
+            ("set +e\nset -e\nshipit deploy", None),
+            ("if shipit deploy; then echo; fi", Some("if")),
+        ] {
+            assert_eq!(step(script).calls[0].swallowed.as_deref(), by, "{script}");
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The approval: on a terminal a person types, in a pipeline a manual step is proven by the commit's own file.
+
+use crate::support::{Project, Ran, StandIn, Terminal};
+
+/// dev takes `develop`, and prod takes `main` after a person's yes.
+const MANIFEST: &str = r#"version: 1
+name: sample
+aws: { region: ap-south-1, account: "123456789012" }
+environments:
+  dev: { branch: develop }
+  prod: { branch: main, approval: required }
+services:
+  api: { repository: "api-${env}" }
+"#;
+
+const BITBUCKET: &str = "pipelines:
+  branches:
+    develop:
+      - step: { script: [shipit deploy] }
+    main:
+      - step: { script: [make test] }
+      - step:
+          name: production
+          deployment: production
+          trigger: manual
+          services: [docker]
+          script:
+            - shipit deploy --env prod --approve
+";
+
+const GITHUB: &str = "on: { push: { branches: [main] } }
+jobs:
+  test: { runs-on: x, steps: [{ run: make test }] }
+  production:
+    environment: prod
+    runs-on: x
+    steps:
+      - uses: actions/checkout@v6
+      - run: shipit deploy --env prod --approve
+";
+
+const GITLAB: &str = "test: { script: [make test] }
+production:
+  rules: [{ if: '$CI_COMMIT_BRANCH == \"main\"', when: manual }]
+  script: [shipit deploy --env prod --approve]
+";
+
+type Variables = &'static [(&'static str, &'static str)];
+
+struct Pipeline {
+    path: &'static str,
+    file: &'static str,
+    /// What the provider sets in the manual step.
+    vars: Variables,
+    commit: &'static str,
+    by: &'static str,
+}
+
+const PIPELINES: [Pipeline; 3] = [
+    Pipeline {
+        path: "bitbucket-pipelines.yml",
+        file: BITBUCKET,
+        vars: &[
+            ("BITBUCKET_BUILD_NUMBER", "7"),
+            ("BITBUCKET_BRANCH", "main"),
+            ("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "production"),
+            ("BITBUCKET_STEP_TRIGGERER_UUID", "{ada}"),
+        ],
+        commit: "BITBUCKET_COMMIT",
+        by: "{ada}",
+    },
+    Pipeline {
+        path: ".github/workflows/deploy.yml",
+        file: GITHUB,
+        vars: &[
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_REF", "refs/heads/main"),
+            ("GITHUB_EVENT_NAME", "push"),
+            ("GITHUB_JOB", "production"),
+            ("GITHUB_WORKFLOW_REF", "team/shop/.github/workflows/deploy.yml@refs/heads/main"),
+            ("GITHUB_ACTOR", "bob"),
+            ("GITHUB_TRIGGERING_ACTOR", "ada"),
+        ],
+        commit: "GITHUB_SHA",
+        by: "ada",
+    },
+    Pipeline {
+        path: ".gitlab-ci.yml",
+        file: GITLAB,
+        vars: &[
+            ("GITLAB_CI", "true"),
+            ("CI_COMMIT_BRANCH", "main"),
+            ("CI_JOB_NAME", "production"),
+            ("GITLAB_USER_LOGIN", "ada"),
+        ],
+        commit: "CI_COMMIT_SHA",
+        by: "ada",
+    },
+];
+
+/// The project with that pipeline file committed, in the manual step of a run.
+fn in_step(pipeline: &Pipeline, file: &str) -> (Project, StandIn) {
+    let project = Project::new()
+        .file("deploy.yaml", MANIFEST)
+        .file("Dockerfile", "FROM scratch\nCOPY app /app\n")
+        .file("app", "one\n")
+        .file(pipeline.path, file)
+        .committed()
+        .branch("main");
+    let aws = StandIn::scripted(&project, "{}");
+    let head = project.head();
+    let project = project.with_aws(&aws).with_engine().var(pipeline.commit, &head);
+    let project = pipeline.vars.iter().fold(project, |project, (name, value)| project.var(name, value));
+    (project, aws)
+}
+
+const DEPLOY: [&str; 4] = ["deploy", "--env", "prod", "--approve"];
+
+#[track_caller]
+fn refused(ran: Ran, aws: &StandIn) -> Ran {
+    let ran = ran.exits(4).says("needs a person's approval").says("hint:");
+    for change in ["UpdateService", "PutImage", "InitiateLayerUpload", "RunTask", "TagResource"] {
+        assert!(aws.calls(change).is_empty(), "{change} was called");
+    }
+    ran
+}
+
+#[test]
+fn a_manual_step_of_every_provider_is_proven_and_written_down() {
+    for pipeline in &PIPELINES {
+        let (project, aws) = in_step(pipeline, pipeline.file);
+        // Without the flag it is not even asked.
+        refused(project.shipit(&["deploy", "--env", "prod"]), &aws).says("--approve");
+        project
+            .shipit(&["deploy", "--env", "prod", "--approve", "--receipt", "receipt.json"])
+            .exits(0)
+            .says(&format!("approved by {}", pipeline.by))
+            .says("is manual");
+        let receipt = std::fs::read_to_string(project.path("receipt.json")).expect("a receipt");
+        let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");
+        assert_eq!(receipt["approved_by"], pipeline.by);
+        assert!(receipt["approved_how"].as_str().expect("how").contains(&format!("{}:", pipeline.path)), "{receipt}");
+        let tag = aws.tags("prod", "api")["shipit:approved-by"].as_str().expect("a tag").to_owned();
+        assert_eq!(tag, pipeline.by.replace(['{', '}'], "_"));
+    }
+}
+
+/// What is edited in the good file, and what is then said.
+type Holes = &'static [(&'static str, &'static str, &'static str)];
+
+const HOLES: [Holes; 3] = [
+    &[
+        ("          trigger: manual\n", "", "starts without a person"),
+        ("trigger: manual", "trigger: automatic", "starts without a person"),
+        // Another way in beside the manual step.
+        ("[make test]", "[shipit deploy --env prod --approve]", "starts without a person"),
+        ("[make test]", "[shipit rollback --env prod --approve]", "starts without a person"),
+        ("[make test]", "[shipit deploy --approve]", "starts without a person"),
+        ("[make test]", "[\"shipit deploy --env $WHERE --approve\"]", "starts without a person"),
+        ("[make test]", "[\"shipit deploy $FLAGS\"]", "starts without a person"),
+        ("[make test]", "[\"$COMMAND\"]", "a variable decides"),
+        ("[make test]", "[\"eval $COMMAND\"]", "nobody can tell"),
+        ("[make test]", "[\"bash -c \\\"$COMMAND\\\"\"]", "a variable decides"),
+        ("[make test]", "[./hidden.sh]", "hidden.sh, which speaks of shipit"),
+        ("script: [shipit deploy] }", "script: [shipit deploy --approve] }", "starts without a person"),
+        ("pipelines:\n", "pipelines:\n  custom:\n    x: { import: a:b:c }\n", "imported from `a:b:c`"),
+        (
+            "pipelines:\n",
+            "pipelines:\n  custom:\n    x: [{ step: { script: [shipit deploy --env prod --approve] } }]\n",
+            "starts without a person",
+        ),
+        // No such step, or not this one.
+        ("--env prod --approve", "--env prod", "no step of bitbucket-pipelines.yml runs"),
+        ("shipit deploy --env prod", "shipit rollback --env prod", "no step of bitbucket-pipelines.yml runs"),
+        ("    main:\n", "    release:\n", "this run is not the step `production`"),
+        ("deployment: production", "deployment: other", "this run is not the step `production`"),
+        ("pipelines:", "pipelines: [", "cannot be read"),
+    ],
+    &[
+        ("    environment: prod\n", "", "starts without a person"),
+        ("environment: prod", "environment: \"${{ inputs.where }}\"", "anything may be"),
+        ("environment: prod", "environment: dev", "another one here"),
+        ("run: make test", "run: shipit deploy --env prod --approve", "starts without a person"),
+        ("  production:", "  other:", "this run is not the step `other`"),
+        ("    environment: prod\n", "    uses: team/shared/.github/workflows/x.yml@main\n", "stands in"),
+    ],
+    &[
+        (", when: manual", "", "starts without a person"),
+        ("when: manual }", "when: manual }, { if: $FORCE }", "starts without a person"),
+        ("[make test]", "[shipit deploy --env prod --approve]", "starts without a person"),
+        ("production:", "other:", "this run is not the step `other`"),
+        ("test: {", "include: [{ project: team/ci, file: x.yml }]\ntest: {", "included from `team/ci`"),
+    ],
+];
+
+#[test]
+fn a_file_with_a_way_around_the_person_proves_nothing() {
+    for (pipeline, holes) in PIPELINES.iter().zip(HOLES) {
+        for (from, to, said) in holes {
+            assert!(pipeline.file.contains(from), "{from}");
+            let (project, aws) = in_step(pipeline, &pipeline.file.replacen(from, to, 1));
+            let project = project.file("hidden.sh", "./bin/shipit deploy --env prod --approve\n").committed();
+            let head = project.head();
+            let project = project.var(pipeline.commit, &head);
+            refused(project.shipit(&DEPLOY), &aws).says(said);
+        }
+    }
+}
+
+#[test]
+fn no_flag_and_no_variable_stands_for_the_step() {
+    let lies: [&[(&str, &str)]; 5] = [
+        &[("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "staging")],
+        &[("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "")],
+        &[("BITBUCKET_BRANCH", "develop")],
+        &[("BITBUCKET_COMMIT", "0123456789abcdef0123456789abcdef01234567")],
+        &[("BITBUCKET_BUILD_NUMBER", ""), ("GITHUB_ACTIONS", "true"), ("GITHUB_JOB", "production")],
+    ];
+    for lie in lies {
+        let (project, aws) = in_step(&PIPELINES[0], BITBUCKET);
+        let project = lie.iter().fold(project, |project, (name, value)| project.var(name, value));
+        for flags in [
+            &DEPLOY[..],
+            &["deploy", "--env", "prod", "--approve", "--branch", "main", "--any-branch", "--allow-dirty"],
+        ] {
+            let ran = project.shipit(flags).exits(4);
+            assert!(aws.calls("UpdateService").is_empty() && aws.calls("PutImage").is_empty(), "{}", ran.everything());
+        }
+    }
+    for pipeline in &PIPELINES[1..] {
+        let (project, aws) = in_step(pipeline, pipeline.file);
+        let project =
+            project.var("GITHUB_WORKFLOW_REF", "team/shop/.github/workflows/x.yml@y").var("CI_CONFIG_PATH", "x");
+        refused(project.shipit(&DEPLOY), &aws).says("this run is not the step");
+    }
+    for pipeline in &PIPELINES[1..] {
+        let (project, aws) = in_step(pipeline, pipeline.file);
+        let project = project.var("GITHUB_JOB", "test").var("CI_JOB_NAME", "test");
+        refused(project.shipit(&DEPLOY), &aws).says("this run is not the step");
+    }
+    // A step that starts by itself on another branch is a way in when somebody sets BITBUCKET_BRANCH.
+    let open = BITBUCKET.replace("[shipit deploy] }", "[shipit deploy --approve] }");
+    let (project, aws) = in_step(&PIPELINES[0], &open);
+    refused(project.shipit(&["deploy", "--approve"]), &aws).says("bitbucket-pipelines.yml:4");
+}
+
+#[test]
+fn what_lies_in_the_working_tree_proves_nothing() {
+    for pipeline in &PIPELINES {
+        let bad = HOLES[PIPELINES.iter().position(|one| one.path == pipeline.path).expect("it is one")][0];
+        let (project, aws) = in_step(pipeline, &pipeline.file.replacen(bad.0, bad.1, 1));
+        // The good file, edited in, staged, and put into a commit that the run is not for.
+        let project = project.file(pipeline.path, pipeline.file);
+        let flags = ["deploy", "--env", "prod", "--approve", "--allow-dirty"];
+        refused(project.shipit(&flags), &aws).says(bad.2);
+        project.git(&["add", "--all"]);
+        refused(project.shipit(&flags), &aws).says(bad.2);
+        let project = project.committed();
+        refused(project.shipit(&flags), &aws).says("but this run is for");
+    }
+}
+
+#[test]
+fn an_edited_deploy_yaml_does_not_take_the_approval_away() {
+    let (project, aws) = in_step(&PIPELINES[0], BITBUCKET);
+    let open = MANIFEST.replace(", approval: required", "");
+    let project = project.file("deploy.yaml", &open).file("other.yaml", &open);
+    for flags in [&["deploy", "--env", "prod"][..], &["deploy", "--env", "prod", "--config", "other.yaml"]] {
+        project.shipit(flags).exits(4).says("is not the one of the commit");
+    }
+    project.shipit(&["rollback", "--env", "prod"]).exits(4).says("is not the one of the commit");
+    project.shipit(&["run", "--env", "prod", "api", "--", "true"]).exits(4).says("is not the one of the commit");
+    assert!(aws.calls("UpdateService").is_empty() && aws.calls("RunTask").is_empty());
+}
+
+#[test]
+fn a_terminal_that_a_script_made_in_a_pipeline_is_nobody() {
+    let (project, aws) = in_step(&PIPELINES[0], BITBUCKET);
+    let hidden = ["-u", "BITBUCKET_BUILD_NUMBER", crate::support::SHIPIT, "deploy", "--env", "prod"];
+    let (code, screen) = Terminal::run_program(&project, "env", &hidden).ends();
+    assert_eq!(code, Some(4), "{screen}");
+    assert!(screen.contains("a process above this one belongs to"), "{screen}");
+    assert!(aws.calls("UpdateService").is_empty());
+}
+
+#[test]
+fn rollbacks_and_one_off_tasks_ask_too() {
+    let both = format!(
+        "{BITBUCKET}    back:\n      - step:\n          deployment: production\n          trigger: manual\n          script:\n            \
+         - shipit rollback --env prod --approve\n            - shipit run --env prod api --approve -- true\n"
+    )
+    .replace("    main:\n", "    \"**\":\n");
+    let (project, aws) = in_step(&PIPELINES[0], &both);
+    refused(project.shipit(&["run", "--env", "prod", "api", "--", "true"]), &aws);
+    let (other, aws) = in_step(&PIPELINES[0], BITBUCKET);
+    refused(other.shipit(&["run", "--env", "prod", "api", "--approve", "--", "true"]), &aws).says("runs `shipit run");
+    let project = project.file("app", "two\n").committed();
+    let head = project.head();
+    let project = project.var("BITBUCKET_COMMIT", &head).var("BITBUCKET_BRANCH", "back");
+    // Approved: then it is another matter that there is nothing to go back to.
+    project.shipit(&["rollback", "--env", "prod", "--approve"]).never_says("needs a person's approval");
+}
+
+#[test]
+fn a_terminal_shows_what_would_ship_and_asks_again_when_that_changed() {
+    let project = Project::new()
+        .file("deploy.yaml", MANIFEST)
+        .file("Dockerfile", "FROM scratch\nCOPY app /app\n")
+        .file("app", "one\n")
+        .committed()
+        .branch("main");
+    project.git(&["remote", "add", "origin", "https://ada:hunter2@github.com/team/shop.git"]);
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).with_engine();
+    let first = project.head();
+    let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
+    terminal.shows("api: from nothing to");
+    terminal.shows("Type the name of the environment to deploy to prod");
+    terminal.types("prod\r");
+    assert_eq!(terminal.ends().0, Some(0));
+
+    let project = project.file("app", "two\n").committed();
+    let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
+    terminal.shows(&format!("1 commit since {}", &first[..12]));
+    terminal.shows("Change something (A Developer)");
+    terminal.shows("https://github.com/team/shop/compare/");
+    terminal.shows("Type the name of the environment");
+    // Somebody moves `latest` while the person thinks.
+    aws.push_index_of("api-prod", &aws.latest("api-prod"), "latest");
+    terminal.types("prod\r");
+    terminal.shows("what runs has changed since it was shown: api");
+    terminal.types("prod\r");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(!screen.contains("hunter2"), "{screen}");
+
+    // And the commit under it is another one.
+    let project = project.file("app", "three\n").committed();
+    let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
+    terminal.shows("Type the name of the environment");
+    let project = project.file("app", "four\n").committed();
+    terminal.types("prod\r");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, Some(4), "{screen}");
+    assert_eq!(aws.calls("UpdateService").len(), 2, "{}", project.head());
+}
+
+#[test]
+fn a_frozen_environment_takes_a_reason() {
+    let frozen = MANIFEST.replace(
+        "{ branch: develop }",
+        "{ branch: develop, freeze: [{ from: 2020-01-01, to: 2099-12-31, zone: Europe/Berlin, reason: the move }] }",
+    );
+    let project = Project::new()
+        .file("deploy.yaml", &frozen)
+        .file("Dockerfile", "FROM scratch\nCOPY app /app\n")
+        .file("app", "one\n")
+        .committed();
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).with_engine();
+    for flags in [&["deploy"][..], &["deploy", "--dry-run"]] {
+        project
+            .shipit(flags)
+            .exits(4)
+            .says("`dev` is frozen until 2099-12-31 23:00 UTC: the move")
+            .says("--override-freeze");
+    }
+    assert!(aws.calls("UpdateService").is_empty());
+    project.shipit(&["deploy", "--override-freeze", ""]).exits(2);
+    let ran = project.shipit(&["deploy", "--override-freeze", "prod is down", "--receipt", "r.json"]).exits(0);
+    ran.says("is frozen until").says("deployed all the same: prod is down");
+    let receipt = std::fs::read_to_string(project.path("r.json")).expect("a receipt");
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");
+    assert_eq!(receipt["freeze_override"], "prod is down");
+    // A window that is none is a fault of the file, with its place.
+    let wrong = frozen.replace("2020-01-01", "tomorrow").replace("Europe/Berlin", "Mars/Olympus");
+    let ran = project.file("deploy.yaml", &wrong).shipit(&["check"]).exits(2);
+    ran.says("deploy.yaml:5:").says("Mars/Olympus");
+}
