@@ -7,6 +7,7 @@ mod approval;
 mod archive;
 mod aws;
 mod builders;
+mod changes;
 mod check;
 mod ci;
 mod cli;

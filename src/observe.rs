@@ -12,6 +12,7 @@ use crate::aws::Clients;
 use crate::aws::ecr::{self, Repository};
 use crate::aws::ecs::{self, Desired, Service, Task, TaskDefinition};
 use crate::aws::identity::{Identity, identity};
+use crate::changes::Judgement;
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
 use crate::error::Result;
@@ -31,6 +32,10 @@ pub(crate) struct Observed {
     pub(crate) archives: Vec<ObservedArchive>,
     /// The environment that must run the commit first.
     pub(crate) before: Option<Result<Before>>,
+    /// Whether each service changed, in the order of the services.
+    pub(crate) judgements: Vec<Judgement>,
+    /// Worth a word: patterns that mean nothing.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -111,7 +116,16 @@ pub(crate) async fn observe(
     for service in &mut services {
         service.scanning.clone_from(&scanning);
     }
-    Observed { identity, region: clients.region.clone(), engines, services, archives, before: None }
+    Observed {
+        identity,
+        region: clients.region.clone(),
+        engines,
+        services,
+        archives,
+        before: None,
+        judgements: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// Reads what one service is like now. `commit_tag`: the tag of the commit that is to be deployed, where there is one.

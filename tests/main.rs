@@ -18,6 +18,9 @@ mod branches;
 /// What was built before is not built again.
 mod content_key;
 
+/// What changed, and the filter of a deploy.
+mod changes;
+
 /// Every ending that a rollout can have.
 mod endings;
 

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use crate::changes::Pattern;
 use crate::config::cache::Cache;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::interpolate::Template;
@@ -252,6 +253,8 @@ impl Check<'_> {
                 self.fault(&path, None, "this pattern is empty".to_owned(), None);
             } else if pattern.contains("${") {
                 self.fault(&path, Some("${"), "`${…}` is not read in patterns".to_owned(), None);
+            } else if let Err(wrong) = Pattern::new(pattern) {
+                self.fault(&path, None, format!("`{pattern}` {wrong}"), None);
             }
         }
     }

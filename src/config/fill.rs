@@ -72,6 +72,8 @@ impl Filling<'_> {
                 .collect(),
             secrets: settings.secrets.value.to_vec(),
             readable_secrets,
+            paths: settings.paths.map(<[String]>::to_vec),
+            ignore: settings.ignore.to_vec(),
             commit_args: settings
                 .build_args
                 .iter()

@@ -30,6 +30,8 @@ pub(crate) enum SecretsMode {
     Required,
     /// For commands that need no values: a missing secret, and a build argument that needs it, are left out.
     Optional,
+    /// For a comparison of two versions of the file: each value is the name of its variable, and no value is read.
+    Names,
 }
 
 impl Manifest {
@@ -48,7 +50,10 @@ impl Manifest {
             })
             .collect();
         for (_, settings) in &settings {
-            secrets.look_up(settings.secrets.value);
+            match input.secrets {
+                SecretsMode::Names => secrets.stand_for(settings.secrets.value),
+                SecretsMode::Required | SecretsMode::Optional => secrets.look_up(settings.secrets.value),
+            }
         }
         if input.secrets == SecretsMode::Required {
             secrets.none_missing()?;

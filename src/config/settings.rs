@@ -33,6 +33,9 @@ pub(super) struct Settings<'m> {
     pub(super) rebuild_token: Option<Setting<&'m str>>,
     pub(super) scan: Option<Setting<&'m Scan>>,
     pub(super) depends_on: &'m [String],
+    /// These two are the same in every environment.
+    pub(super) paths: Option<&'m [String]>,
+    pub(super) ignore: &'m [String],
 }
 
 impl<'m> Settings<'m> {
@@ -83,6 +86,8 @@ impl<'m> Settings<'m> {
                 .map(|value| Setting { value, path: join(&there(), "scan") })
                 .or_else(|| service.scan.as_ref().map(|value| Setting { value, path: join(&base(), "scan") })),
             depends_on: &service.depends_on,
+            paths: service.paths.as_deref(),
+            ignore: &service.ignore,
         }
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Environment {
     pub(crate) freeze: Vec<Window>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "`service` is the word of deploy.yaml and of ECS")]
 pub(crate) struct Service {
     /// The key under `services`.
@@ -77,6 +77,10 @@ pub(crate) struct Service {
     pub(crate) secrets: Vec<String>,
     /// The subset of `secrets` whose value enters some build argument, and so may be found in the image.
     pub(crate) readable_secrets: Vec<String>,
+    /// Patterns of the files that concern it, from the top of the repository; `None`: its build context.
+    pub(crate) paths: Option<Vec<String>>,
+    /// Patterns of files that never concern it.
+    pub(crate) ignore: Vec<String>,
     /// The build arguments that hold `${commit}`, and so are others for every commit.
     pub(crate) commit_args: Vec<String>,
     /// ECR repository name.

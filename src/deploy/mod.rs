@@ -99,13 +99,17 @@ impl Deploy<'_> {
         let events = self.events.of(&service.name);
         let outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
+            None if plan.change.is_nothing() => unchanged(plan),
             None => ship::Ship::new(self, service, plan, &events).run(together).await,
         };
         self.ended(outcome, began, together, &events)
     }
 
+    /// What is unchanged says what runs; everything else, what was to run.
     fn ended(&self, mut outcome: Outcome, began: Instant, together: &Together, events: &Events) -> Outcome {
-        outcome.revision = Some(self.plan.revision.full());
+        if outcome.since.is_none() {
+            outcome.revision = Some(self.plan.revision.full());
+        }
         outcome.seconds = began.elapsed().as_secs_f64();
         together.ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
@@ -117,6 +121,17 @@ impl Deploy<'_> {
 fn in_order(names: &[String], mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
     outcomes.sort_by_key(|outcome| names.iter().position(|name| *name == outcome.service));
     outcomes
+}
+
+/// Of a service that nothing concerns: what runs goes on running.
+fn unchanged(plan: &ServicePlan) -> Outcome {
+    Outcome {
+        digest: plan.running_digest.clone(),
+        revision: plan.running_revision.clone(),
+        since: plan.change.base.clone(),
+        reason: Some(plan.change.reason.clone()),
+        ..Outcome::ended(&plan.service, Verdict::Unchanged, Exit::Success)
+    }
 }
 
 /// All that is in the way of one service, as one error with the worst exit code.
@@ -141,6 +156,12 @@ pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
     let depends_on = |name: &str| plan.depends_on(name);
     let outcomes = plan.names.iter().map(|name| {
         let held_back = order::held_back(depends_on, name, |other| refused(other).is_some());
+        let nothing = plan.services.iter().find(|one| one.service == *name && one.change.is_nothing());
+        if let Some(service) = nothing
+            && refused(name).is_none()
+        {
+            return unchanged(service);
+        }
         let mut outcome = match (refused(name), held_back.and_then(|other| Some((other, refused(other)?)))) {
             (Some(error), _) => Outcome::failed(name, Verdict::Refused, &error),
             (None, Some((other, error))) => {
@@ -152,4 +173,13 @@ pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
         outcome
     });
     outcomes.collect()
+}
+
+/// The verdicts where all that would have gone ahead is refused.
+pub(crate) fn refused(plan: &Plan, error: &Error) -> Vec<Outcome> {
+    let end = |outcome: Outcome| match outcome.verdict {
+        Verdict::Planned => Outcome::failed(&outcome.service, Verdict::Refused, error),
+        _ => outcome,
+    };
+    planned(plan).into_iter().map(end).collect()
 }
