@@ -13,6 +13,7 @@ use crate::archive;
 use crate::aws::ecs::{self, Desired, RolloutState, Tag, Task};
 use crate::aws::identity::{Identity, identity};
 use crate::aws::{Clients, Settings, ecr};
+use crate::changes::{Asked, Judge, by_release};
 use crate::config::specification::{Service, Specification};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -43,6 +44,8 @@ pub(crate) struct Release {
     pub(crate) digest: Option<String>,
     /// Why it is not live yet, in words.
     pub(crate) unproven: Option<String>,
+    /// It is another commit, and nothing that concerns the service differs from the one that is deployed.
+    pub(crate) same: bool,
     /// Since when it has been live: the later of the recorded proof and the begin of the deployment that runs.
     pub(crate) since: Option<Timestamp>,
 }
@@ -63,6 +66,29 @@ pub(crate) async fn read(specification: Specification, settings: &Settings) -> R
     let (releases, archives) = join(releases, archives).await;
     let releases = releases.into_iter().chain(archives).collect::<Result<_>>()?;
     Ok(Before { specification, clients, identity, at: Timestamp::now(), releases })
+}
+
+impl Before {
+    /// Finds out what runs an older commit there and is the same all the same: a commit that did not concern a service was
+    /// not deployed there either, and must not keep it from going on. `judge` looks at that environment.
+    ///
+    /// # Errors
+    /// git cannot be run.
+    pub(crate) async fn compare(&mut self, judge: &Judge<'_>, revision: &str) -> Result<()> {
+        let other = |release: &&mut Release| release.revision.as_ref().is_some_and(|runs| runs != revision);
+        let mut others: Vec<&mut Release> = self.releases.iter_mut().filter(other).collect();
+        let asked = others.iter().map(|release| {
+            let base = by_release(release.revision.as_deref().unwrap_or_default());
+            Asked { name: &release.service, base }
+        });
+        let asked: Vec<Asked<'_>> = asked.collect();
+        let changes = judge.changes(&asked).await?;
+        drop(asked);
+        for (release, change) in others.iter_mut().zip(changes) {
+            release.same = change.is_nothing();
+        }
+        Ok(())
+    }
 }
 
 /// Reads what one service runs.
@@ -89,8 +115,14 @@ struct Recorded<'a> {
 }
 
 fn judge(service: &Service, found: &ecs::Service, recorded: &Recorded<'_>, tasks: &[Task]) -> Release {
-    let mut release =
-        Release { service: service.name.clone(), revision: None, digest: None, unproven: None, since: None };
+    let mut release = Release {
+        service: service.name.clone(),
+        revision: None,
+        digest: None,
+        unproven: None,
+        same: false,
+        since: None,
+    };
     let Some(container) = container(service, tasks, recorded.digests) else { return release };
     release.revision = recorded.revision.map(str::to_owned);
     release.digest = recorded.digests.first().cloned();
@@ -132,7 +164,7 @@ fn refusal(
     revision: &Revision,
 ) -> Option<Finding> {
     let what = match &release.revision {
-        Some(running) if *running == revision.full() => release.unproven.clone(),
+        Some(running) if release.same || *running == revision.full() => release.unproven.clone(),
         Some(running) => Some(format!("{} runs there", short(running))),
         None => Some("what runs there is no deploy of shipit's, or not the recorded one".to_owned()),
     };

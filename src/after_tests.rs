@@ -28,6 +28,7 @@ fn live(since: Option<&str>) -> Release {
         revision: Some(COMMIT.to_owned()),
         digest: Some("sha256:a".to_owned()),
         unproven: None,
+        same: false,
         since: since.map(at),
     }
 }

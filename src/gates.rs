@@ -148,9 +148,9 @@ pub(crate) fn held(service: &str, recorded: Option<&BTreeMap<String, String>>, r
 }
 
 /// A hold that this run leaves as it is.
-pub(crate) fn stays_held(service: &str, seen: &ObservedService) -> Option<String> {
-    let held = seen.tag(Tag::Held)?;
-    let runs = seen.tag(Tag::Revision).map_or("what ran before", short);
+pub(crate) fn stays_held(service: &str, recorded: &BTreeMap<String, String>) -> Option<String> {
+    let held = recorded.get(Tag::Held.key())?;
+    let runs = recorded.get(Tag::Revision.key()).map_or("what ran before", |revision| short(revision));
     Some(format!(
         "{service}: {} was rolled back here and is held, so {runs} stays; a change of its own ends the hold, and so does \
          `shipit deploy {service}` or --release-hold",

@@ -34,6 +34,8 @@ pub(crate) struct Observed {
     pub(crate) before: Option<Result<Before>>,
     /// Whether each service changed, in the order of the services.
     pub(crate) judgements: Vec<Judgement>,
+    /// The same of the archives, in their order.
+    pub(crate) archive_judgements: Vec<Judgement>,
     /// Worth a word: patterns that mean nothing.
     pub(crate) notes: Vec<String>,
 }
@@ -124,6 +126,7 @@ pub(crate) async fn observe(
         archives,
         before: None,
         judgements: Vec::new(),
+        archive_judgements: Vec::new(),
         notes: Vec::new(),
     }
 }

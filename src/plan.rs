@@ -150,12 +150,12 @@ pub(crate) fn plan(
     let mut draft =
         Draft { environment, findings: Vec::new(), warnings: observed.notes.clone(), unchecked: Vec::new() };
     // Where nothing is to be done, nothing stands in its way.
-    let is_unchanged = |service: &str| {
-        let mut judged = specification.services.iter().zip(&observed.judgements);
-        judged.any(|(known, judgement)| known.name == service && judgement.change.is_nothing())
-    };
-    // A zip is packed and compared in any case.
-    let any = !specification.archives.is_empty() || specification.services.iter().any(|one| !is_unchanged(&one.name));
+    let services = specification.services.iter().map(|service| &service.name).zip(&observed.judgements);
+    let archives = specification.archives.iter().map(|archive| &archive.name).zip(&observed.archive_judgements);
+    let judged: Vec<(&String, &Judgement)> = services.chain(archives).collect();
+    let is_unchanged =
+        |name: &str| judged.iter().any(|(known, judgement)| *known == name && judgement.change.is_nothing());
+    let any = judged.iter().any(|(_, judgement)| !judgement.change.is_nothing());
     let services = || specification.services.iter().zip(&observed.services);
     let before = observed.before.as_ref().and_then(|read| read.as_ref().ok());
     let source = |service: &specification::Service, seen| {
@@ -196,7 +196,7 @@ pub(crate) fn plan(
         })
         .collect();
     let services = in_order(services, specification);
-    let archives = specification.archives.iter().zip(&observed.archives);
+    let archives = specification.archives.iter().zip(observed.archives.iter().zip(&observed.archive_judgements));
     let archives = archives.map(|(archive, seen)| draft.archive(archive, seen, specification, observed, request));
     let archives = archives.collect();
     Plan {
@@ -246,20 +246,29 @@ impl Draft<'_> {
     fn archive(
         &mut self,
         archive: &Archive,
-        seen: &ObservedArchive,
+        (seen, judgement): (&ObservedArchive, &Judgement),
         specification: &Specification,
         observed: &Observed,
         request: &Request,
     ) -> ArchivePlan {
-        let (mut plan, findings) = archive::plan(archive, seen, &specification.root, &request.revision.full());
-        // Credentials that do not work fail every read alike: that is one finding, not ten.
-        if observed.identity.is_ok() {
-            self.findings.extend(findings);
-        }
+        let (change, commit) = (&judgement.change, request.revision.full());
+        let (mut plan, findings) = archive::plan(archive, seen, &specification.root, &commit, change);
+        let released = request.release_hold || judgement.meant;
         match gates::held(&archive.name, Some(&plan.label.recorded()), &request.revision) {
-            Some(Hold::Same(finding)) if !request.release_hold => self.findings.push(finding),
-            Some(Hold::Other(warning)) => self.warnings.push(warning),
-            _ => {}
+            Some(Hold::Same(finding)) if !released => self.findings.push(finding),
+            Some(Hold::Same(_)) if !change.is_nothing() => {
+                self.warnings.push(gates::released(&archive.name, &request.revision));
+            }
+            Some(Hold::Other(warning)) if !change.is_nothing() => self.warnings.push(warning),
+            Some(_) => self.warnings.extend(gates::stays_held(&archive.name, &plan.label.recorded())),
+            None => {}
+        }
+        if !change.is_nothing() {
+            // Credentials that do not work fail every read alike: that is one finding, not ten.
+            if observed.identity.is_ok() {
+                self.findings.extend(findings);
+            }
+            self.order(&archive.name, judgement, request);
         }
         plan.depends_on =
             archive.depends_on.iter().filter(|name| specification.names.contains(name)).cloned().collect();
@@ -300,7 +309,10 @@ impl Draft<'_> {
         let released = request.release_hold || judgement.meant;
         match gates::held(&service.name, seen.recorded(), &request.revision) {
             Some(Hold::Same(finding)) if !released => self.findings.push(finding),
-            Some(_) if unchanged => self.warnings.extend(gates::stays_held(&service.name, seen)),
+            Some(_) if unchanged => {
+                let recorded = seen.recorded().cloned().unwrap_or_default();
+                self.warnings.extend(gates::stays_held(&service.name, &recorded));
+            }
             Some(Hold::Same(_)) => self.warnings.push(gates::released(&service.name, &request.revision)),
             Some(Hold::Other(warning)) => self.warnings.push(warning),
             None => {}
@@ -354,14 +366,11 @@ impl Draft<'_> {
         }
         self.findings.extend(gates::service(service, seen));
         self.warnings.extend(gates::service_warnings(service, seen));
-        self.findings.extend(gates::older(&service.name, &judgement.order, &request.revision, request.allow_older));
+        self.order(&service.name, judgement, request);
         match (gates::by_hand(self.environment, &service.name, judgement), &judgement.by_hand) {
             (Some(finding), _) => self.findings.push(finding),
             (None, Some(what)) => self.warnings.push(format!("{}: {what}", service.name)),
             (None, None) => {}
-        }
-        if let Order::Unknown(why) = &judgement.order {
-            self.warnings.push(format!("{}: {why}", service.name));
         }
         if let Ok(engines) = &observed.engines
             && source.needs_engine()
@@ -377,6 +386,14 @@ impl Draft<'_> {
                 "{}: {found}, so {} is built by emulation, which is slower",
                 service.name, service.platform
             ));
+        }
+    }
+
+    /// Older never goes over newer.
+    fn order(&mut self, name: &str, judgement: &Judgement, request: &Request) {
+        self.findings.extend(gates::older(name, &judgement.order, &request.revision, request.allow_older));
+        if let Order::Unknown(why) = &judgement.order {
+            self.warnings.push(format!("{name}: {why}"));
         }
     }
 

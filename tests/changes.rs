@@ -595,3 +595,50 @@ proptest! {
         prop_assert_eq!(changed_since(&project, "HEAD~1") == ["s"], expected);
     }
 }
+
+const PROMOTED: &str = r#"version: 1
+name: shop
+aws: { region: ap-south-1, account: "123456789012" }
+environments:
+  sandbox: { branch: main }
+  prod: { branch: main, after: sandbox }
+services:
+  api: { context: api, repository: "api-${env}" }
+  site: { kind: zip, context: site, exclude: ["*.md"], bucket: "site-${env}" }
+"#;
+
+/// What is deployed to sandbox and then to production ends in these verdicts.
+fn through(project: &Project, expected: [&str; 2]) {
+    for environment in ["sandbox", "prod"] {
+        let ran = project.shipit(&["deploy", "--env", environment, "--output", "json"]).exits(0);
+        let ended: Vec<String> = verdicts(&ran).into_iter().map(|(_, verdict)| verdict).collect();
+        assert_eq!(ended, expected, "{environment}");
+    }
+}
+
+#[test]
+fn a_commit_that_concerned_nobody_keeps_nobody_from_production() {
+    let project = Project::new()
+        .branch("main")
+        .file("deploy.yaml", PROMOTED)
+        .file("api/Dockerfile", DOCKERFILE)
+        .file("api/app", "one\n")
+        .file("site/index.html", "one\n")
+        .committed();
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).with_engine();
+    through(&project, ["deployed", "deployed"]);
+    let project = project.file("README.md", "words\n").file("site/notes.md", "words\n").committed();
+    let before = aws.calls("PutObject").len();
+    through(&project, ["unchanged", "unchanged"]);
+    assert_eq!(aws.calls("PutObject").len(), before);
+    // Deployed to sandbox by one commit, and to production by a later one that concerns neither.
+    let project = project.file("api/app", "two\n").file("site/index.html", "two\n").committed();
+    project.shipit(&["deploy", "--env", "sandbox"]).exits(0);
+    let project = project.file("README.md", "other words\n").committed();
+    project.shipit(&["deploy", "--env", "sandbox"]).exits(0).says("unchanged");
+    project.shipit(&["deploy", "--env", "prod"]).exits(0).says("deployed");
+    // What is not in sandbox yet goes no further.
+    let project = project.file("api/app", "three\n").committed();
+    project.shipit(&["deploy", "--env", "prod"]).exits(4).says("does not run in `sandbox` yet");
+}

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 pub(crate) use label::Label;
 pub(crate) use observe::{ObservedArchive, observe, release};
-pub(crate) use pack::{Packed, look, pack};
+pub(crate) use pack::{Packed, excluded, look, pack};
 pub(crate) use past::history;
 pub(crate) use plan::{ArchivePlan, plan};
 pub(crate) use rollback::{ArchiveStep, By, bring_back, look_back};

@@ -43,5 +43,12 @@ pub(crate) async fn release(clients: &Clients, archive: &Archive) -> Result<Rele
     let latest = s3::head(clients, &archive.bucket, &archive.latest_key).await?;
     let label = latest.map(|latest| Label::of(&latest)).unwrap_or_default();
     let since = label.at.and_then(|at| at.parse().ok());
-    Ok(Release { service: archive.name.clone(), revision: label.revision, digest: None, unproven: None, since })
+    Ok(Release {
+        service: archive.name.clone(),
+        revision: label.revision,
+        digest: None,
+        unproven: None,
+        same: false,
+        since,
+    })
 }

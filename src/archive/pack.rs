@@ -92,9 +92,7 @@ enum Kind {
 
 fn entries(archive: &Archive) -> Result<Vec<Entry>> {
     let root = &archive.context;
-    let anchored = archive.exclude.iter().map(|pattern| anchored(pattern));
-    // The last match wins, so nothing that is written can take it in again.
-    let exclude: Vec<String> = anchored.chain(["**/.git".to_owned()]).collect();
+    let exclude = excluded(archive);
     let filter = Filter::new::<String>(&[], &exclude)
         .map_err(|bad| Error::new(Exit::Usage, bad.to_string()).hint("correct `exclude` in deploy.yaml"))?;
     let mut paths = Vec::new();
@@ -106,6 +104,13 @@ fn entries(archive: &Archive) -> Result<Vec<Entry>> {
     paths.sort_unstable();
     let described = paths.into_iter().filter_map(|name| entry(root, name).transpose());
     described.collect()
+}
+
+/// What is left out, as patterns of a `.dockerignore`.
+pub(crate) fn excluded(archive: &Archive) -> Vec<String> {
+    let anchored = archive.exclude.iter().map(|pattern| anchored(pattern));
+    // The last match wins, so nothing that is written can take it in again.
+    anchored.chain(["**/.git".to_owned()]).collect()
 }
 
 /// Without the `/` that some write in front: every pattern is relative to the context anyway.
@@ -282,6 +287,8 @@ mod tests {
             bucket: "docs".to_owned(),
             key: VersionedKey { prefix: String::new(), suffix: String::new() },
             latest_key: String::new(),
+            paths: None,
+            ignore: Vec::new(),
             depends_on: Vec::new(),
         };
         pack(&archive, &CancellationToken::new())
@@ -391,6 +398,8 @@ mod tests {
             bucket: String::new(),
             key: VersionedKey { prefix: String::new(), suffix: String::new() },
             latest_key: String::new(),
+            paths: None,
+            ignore: Vec::new(),
             depends_on: Vec::new(),
         };
         assert_eq!(pack(&archive, &cancel).unwrap_err().exit(), Exit::Interrupted);

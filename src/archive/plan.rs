@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Label, ObservedArchive};
+use crate::changes::Change;
 use crate::config::specification::Archive;
 use crate::plan::Finding;
 
@@ -24,6 +25,7 @@ pub(crate) struct ArchivePlan {
     /// Where the zip of this commit is kept.
     pub(crate) key: String,
     pub(crate) latest_key: String,
+    pub(crate) change: Change,
     /// Something is kept under `key` already; it is not sent again where it is the same.
     pub(crate) kept: bool,
     /// Services of this run that are to be deployed before this one.
@@ -49,6 +51,7 @@ pub(crate) fn plan(
     seen: &ObservedArchive,
     root: &Path,
     commit: &str,
+    change: &Change,
 ) -> (ArchivePlan, Vec<Finding>) {
     let reads = [seen.bucket.as_ref().err(), seen.latest.as_ref().err(), seen.kept.as_ref().err()];
     let in_the_way = reads.into_iter().chain([seen.files.as_ref().err()]).flatten();
@@ -65,6 +68,7 @@ pub(crate) fn plan(
         bucket: archive.bucket.clone(),
         key: archive.key.of(commit),
         latest_key: archive.latest_key.clone(),
+        change: change.clone(),
         kept: matches!(seen.kept, Ok(Some(_))),
         depends_on: Vec::new(),
         running_revision: label.revision.clone(),

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::archive::Label;
 use crate::aws::ecs::{RolloutState, Tag};
 use crate::git::past::is_full_hash;
 use crate::observe::ObservedService;
@@ -16,6 +17,8 @@ pub(crate) enum Origin {
     ServiceTag,
     /// The label of the running image.
     ImageLabel,
+    /// What is written on the object that is live.
+    Object,
     /// `--base`.
     CommandLine,
 }
@@ -25,6 +28,7 @@ impl Origin {
         match self {
             Self::ServiceTag => "recorded on the service",
             Self::ImageLabel => "the label of the image that runs",
+            Self::Object => "written on the object that is live",
             Self::CommandLine => "by --base",
         }
     }
@@ -86,6 +90,19 @@ pub(crate) fn by_label(label: Option<&str>) -> Base {
         || Base::Unknown(format!("no known base: the image that runs has no label {LABEL}")),
         |label| revision(label, Origin::ImageLabel),
     )
+}
+
+/// The base of a zip, by what is written on the object that is live.
+pub(crate) fn by_object(label: &Label) -> Base {
+    label.base().map_or_else(
+        || Base::Unknown("no known base: nothing is live there, or it has no recorded revision".to_owned()),
+        |written| revision(written, Origin::Object),
+    )
+}
+
+/// The revision that another environment is recorded to run.
+pub(crate) fn by_release(recorded: &str) -> Base {
+    revision(recorded, Origin::ServiceTag)
 }
 
 /// Whoever may push an image or tag a service decides what stands there: nothing but a whole hash goes to git.

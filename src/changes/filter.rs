@@ -3,7 +3,9 @@
 
 use futures_util::future::join_all;
 
+use super::base::by_object;
 use super::{Asked, Base, Change, Judge, Order, Origin, Running, running};
+use crate::archive::{Label, ObservedArchive};
 use crate::aws::Clients;
 use crate::aws::ecs::Tag;
 use crate::config::specification::Specification;
@@ -39,20 +41,52 @@ pub(crate) struct Judgement {
     pub(crate) by_hand: Option<String>,
 }
 
+/// One service or zip that may have changed.
+pub(crate) struct Candidate<'a> {
+    name: &'a str,
+    running: Running,
+    /// A rollback took something away here, and nobody has brought it back.
+    held: bool,
+}
+
+/// Those of a specification: its services, then its zips.
+pub(crate) async fn candidates<'a>(
+    clients: &Clients,
+    specification: &'a Specification,
+    services: &[ObservedService],
+    archives: &[ObservedArchive],
+) -> Vec<Candidate<'a>> {
+    let services = specification.services.iter().zip(services).map(async |(service, seen)| Candidate {
+        name: &service.name,
+        running: running(clients, service, seen).await,
+        held: seen.tag(Tag::Held).is_some_and(|held| !held.is_empty()),
+    });
+    let mut all = join_all(services).await;
+    all.extend(specification.archives.iter().zip(archives).map(|(archive, seen)| {
+        let label = seen.latest.as_ref().map(|latest| latest.as_ref().map(Label::of).unwrap_or_default());
+        Candidate {
+            name: &archive.name,
+            held: label.as_ref().is_ok_and(|label| label.held.as_ref().is_some_and(|held| !held.is_empty())),
+            running: Running {
+                revision: label.as_ref().ok().and_then(|label| label.revision.clone()),
+                base: label.map(|label| by_object(&label)).map_err(Clone::clone),
+                not_ours: None,
+            },
+        }
+    }));
+    all
+}
+
 impl Filter<'_> {
-    /// For each service of the specification, in its order. Without a `judge` there is no git to ask.
+    /// For each of the candidates, in their order. Without a `judge` there is no git to ask.
     ///
     /// # Errors
     /// `--base` names no commit ([`crate::exit::Exit::Usage`]), or git cannot be run.
     pub(crate) async fn judge(
         &self,
         judge: Option<&Judge<'_>>,
-        clients: &Clients,
-        specification: &Specification,
-        observed: &[ObservedService],
+        candidates: &[Candidate<'_>],
     ) -> Result<Vec<Judgement>> {
-        let services = specification.services.iter().zip(observed);
-        let running = join_all(services.map(|(service, seen)| running(clients, service, seen))).await;
         let given = match (judge, self.base) {
             (Some(judge), Some(name)) => {
                 Some(Base::Known { revision: judge.named(name).await?, origin: Origin::CommandLine })
@@ -61,9 +95,9 @@ impl Filter<'_> {
         };
         let mut judgements = Vec::new();
         let mut open = Vec::new();
-        for ((service, seen), running) in specification.services.iter().zip(observed).zip(&running) {
-            let meant = self.meant(&service.name, seen);
-            let base = given.clone().map_or_else(|| running.base.clone(), Ok);
+        for candidate in candidates {
+            let meant = self.meant(candidate);
+            let base = given.clone().map_or_else(|| candidate.running.base.clone(), Ok);
             let (change, error) = match (meant, base, judge) {
                 (Some(why), ..) => (Change::build(why), None),
                 (None, Err(error), _) => (Change::build("what runs there cannot be read"), Some(error)),
@@ -71,7 +105,7 @@ impl Filter<'_> {
                     (Change::build("this is no git checkout, so nobody can tell what changed"), None)
                 }
                 (None, Ok(base), Some(_)) => {
-                    open.push((judgements.len(), Asked { name: &service.name, base }));
+                    open.push((judgements.len(), Asked { name: candidate.name, base }));
                     (Change::build("it was not looked at"), None)
                 }
             };
@@ -80,7 +114,7 @@ impl Filter<'_> {
                 order: Order::Onward,
                 error,
                 meant: given.is_some()
-                    || self.named.contains(&service.name)
+                    || self.named.iter().any(|named| named == candidate.name)
                     || (meant.is_some() && !self.all && !self.rebuild),
                 by_hand: None,
             });
@@ -90,7 +124,8 @@ impl Filter<'_> {
         for (at, change) in places.into_iter().zip(judge.changes(&asked).await?) {
             judgements[at].change = change;
         }
-        for (judgement, running) in judgements.iter_mut().zip(&running).filter(|(one, _)| !one.change.is_nothing()) {
+        let changed = judgements.iter_mut().zip(candidates).filter(|(one, _)| !one.change.is_nothing());
+        for (judgement, Candidate { running, .. }) in changed {
             judgement.order = judge.order(running.revision.as_deref()).await?;
             judgement.by_hand = judge.by_hand(running).await?;
         }
@@ -98,9 +133,8 @@ impl Filter<'_> {
     }
 
     /// Why this service is deployed whatever changed.
-    fn meant(&self, service: &str, seen: &ObservedService) -> Option<&'static str> {
-        let held = || seen.tag(Tag::Held).is_some_and(|held| !held.is_empty());
-        if self.named.iter().any(|named| named == service) && self.base.is_none() {
+    fn meant(&self, candidate: &Candidate<'_>) -> Option<&'static str> {
+        if self.named.iter().any(|named| named == candidate.name) && self.base.is_none() {
             return Some("it is named on the command line");
         }
         if self.all {
@@ -109,7 +143,7 @@ impl Filter<'_> {
         if self.rebuild && self.base.is_none() {
             return Some("--rebuild builds every service");
         }
-        (self.release_hold && held()).then_some("its hold is released")
+        (self.release_hold && candidate.held).then_some("its hold is released")
     }
 }
 

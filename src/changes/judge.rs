@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::scope::Scope;
-use super::settings::{Settings, compare};
+use super::settings::Settings;
+use super::subject::Subject;
 use super::touched::{Touched, touched};
 use super::{Base, Change, NAMED, Work};
-use crate::config::specification::Service;
 use crate::config::{self, Manifest, ResolveInput, SecretsMode};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -19,6 +19,7 @@ use crate::revision::short;
 use crate::vars::Vars;
 
 /// What is deployed, and where it stands.
+#[derive(Clone)]
 pub(crate) struct Judge<'a> {
     pub(crate) repository: &'a Repository,
     /// The file that was read: the path of `--config`.
@@ -198,7 +199,7 @@ impl Judge<'_> {
         let Some(now) = self.resolved(self.manifest, name) else {
             return decided("its settings in deploy.yaml cannot be resolved".to_owned());
         };
-        let scope = |service: &Service| Scope::of(service, self.repository, &self.manifest.root);
+        let scope = |subject: &Subject| subject.scope(self.repository, &self.manifest.root);
         let mut scopes = match scope(&now) {
             Ok(scope) => vec![scope],
             Err(why) => return decided(why),
@@ -211,13 +212,13 @@ impl Judge<'_> {
         let Some(before) = self.resolved(earlier, name) else {
             return decided("deploy.yaml at the base does not have it in this environment".to_owned());
         };
-        let runtime = match compare(&before, &now) {
+        let runtime = match before.compare(&now) {
             Settings::Same => Vec::new(),
             Settings::Runtime(keys) => keys,
             Settings::Build(keys) => return decided(differ(&keys)),
         };
         // A filter that was narrowed must not hide the change that came with it.
-        if (&before.paths, &before.ignore) != (&now.paths, &now.ignore) {
+        if !before.filters_alike(&now) {
             match scope(&before) {
                 Ok(scope) => scopes.push(scope),
                 Err(why) => return decided(why),
@@ -227,7 +228,7 @@ impl Judge<'_> {
     }
 
     /// With the names of the variables in place of secret values, so that none has to be known.
-    fn resolved(&self, manifest: &Manifest, name: &str) -> Option<Service> {
+    fn resolved(&self, manifest: &Manifest, name: &str) -> Option<Subject> {
         let specification = manifest.resolve(&ResolveInput {
             environment: self.environment,
             branch: self.branch,
@@ -236,7 +237,7 @@ impl Judge<'_> {
             vars: self.vars,
             secrets: SecretsMode::Names,
         });
-        specification.ok()?.services.pop()
+        Subject::only(specification.ok()?)
     }
 }
 

@@ -13,13 +13,14 @@ mod pattern;
 mod running;
 mod scope;
 mod settings;
+mod subject;
 mod touched;
 
 use serde::Serialize;
 
-pub(crate) use base::{Base, Origin};
+pub(crate) use base::{Base, Origin, by_object, by_release};
 pub(crate) use dead::dead_patterns;
-pub(crate) use filter::{Filter, Judgement};
+pub(crate) use filter::{Filter, Judgement, candidates};
 pub(crate) use judge::{Asked, Judge};
 pub(crate) use order::Order;
 pub(crate) use pattern::Pattern;

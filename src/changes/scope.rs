@@ -4,7 +4,8 @@
 use std::path::{Component, Path};
 
 use super::pattern::Pattern;
-use crate::config::specification::Service;
+use crate::archive;
+use crate::config::specification::{Archive, Service};
 use crate::docker::{IgnoreMatcher, IgnorePattern, ParentMatches, locate_ignore_file};
 use crate::git::Repository;
 
@@ -33,12 +34,7 @@ impl Scope {
     /// # Errors
     /// Why git cannot tell what becomes of this service, as a sentence.
     pub(super) fn of(service: &Service, repository: &Repository, root: &Path) -> Result<Self, String> {
-        let pattern = |written: &String| Pattern::new(written).map_err(|wrong| format!("`{written}` {wrong}"));
-        let mut scope = Self {
-            include: service.paths.iter().flatten().map(pattern).collect::<Result<_, _>>()?,
-            exclude: service.ignore.iter().map(pattern).collect::<Result<_, _>>()?,
-            context: None,
-        };
+        let mut scope = Self::written(service.paths.as_deref(), &service.ignore)?;
         let outside = |what: &str| format!("its {what} is not in this repository, so git cannot tell");
         let folder = repository.relative(&service.context).ok_or_else(|| outside("build context"))?;
         let dockerfile = repository.relative(&service.dockerfile).ok_or_else(|| outside("Dockerfile"))?;
@@ -57,6 +53,32 @@ impl Scope {
             scope.context = Some(Context { folder, ignore });
         }
         Ok(scope)
+    }
+
+    /// The files that are packed, or `paths`.
+    ///
+    /// # Errors
+    /// Why git cannot tell what becomes of it, as a sentence.
+    pub(super) fn of_zip(archive: &Archive, repository: &Repository, root: &Path) -> Result<Self, String> {
+        let mut scope = Self::written(archive.paths.as_deref(), &archive.ignore)?;
+        let folder = repository.relative(&archive.context);
+        let folder = folder.ok_or("its folder is not in this repository, so git cannot tell")?;
+        scope.exactly(links(repository, root, &archive.context));
+        if archive.paths.is_none() {
+            let ignore = IgnoreMatcher::new(&archive::excluded(archive)).map_err(|error| error.to_string())?;
+            scope.context = Some(Context { folder, ignore });
+        }
+        Ok(scope)
+    }
+
+    /// By the patterns of deploy.yaml alone.
+    fn written(paths: Option<&[String]>, ignore: &[String]) -> Result<Self, String> {
+        let pattern = |written: &String| Pattern::new(written).map_err(|wrong| format!("`{written}` {wrong}"));
+        Ok(Self {
+            include: paths.into_iter().flatten().map(pattern).collect::<Result<_, _>>()?,
+            exclude: ignore.iter().map(pattern).collect::<Result<_, _>>()?,
+            context: None,
+        })
     }
 
     fn exactly(&mut self, paths: impl IntoIterator<Item = String>) {

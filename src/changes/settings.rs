@@ -3,7 +3,7 @@
 //! What decides the image, or where it goes, makes a build; what only decides how ECS runs it makes a deploy. A key that
 //! is not known here counts as one that decides the image.
 
-use crate::config::specification::Service;
+use crate::config::specification::{Archive, Service};
 
 /// What differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,18 @@ pub(super) fn compare(before: &Service, now: &Service) -> Settings {
         ("rebuild_token", before.rebuild_token != now.rebuild_token),
         ("repository", before.repository != now.repository),
     ]))
+}
+
+/// The same for a zip: whatever decides its bytes or its place makes another one of it.
+pub(super) fn compare_zips(before: &Archive, now: &Archive) -> Settings {
+    let keys = differing(&[
+        ("context", before.context != now.context),
+        ("exclude", before.exclude != now.exclude),
+        ("bucket", before.bucket != now.bucket),
+        ("key", before.key != now.key),
+        ("latest_key", before.latest_key != now.latest_key),
+    ]);
+    if keys.is_empty() { Settings::Same } else { Settings::Build(keys) }
 }
 
 fn differing(keys: &[(&'static str, bool)]) -> Vec<&'static str> {

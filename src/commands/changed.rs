@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 
 use super::Context;
 use super::local::Session;
+use crate::archive::Label;
+use crate::aws::s3;
 use crate::aws::{Clients, Settings};
-use crate::changes::{Asked, Base, Judge, Origin, dead_patterns, running};
+use crate::changes::{Asked, Base, Judge, Origin, by_object, dead_patterns, running};
 use crate::ci;
 use crate::cli::{ChangedArgs, ChangedFormat};
 use crate::config::specification::Specification;
@@ -59,12 +61,13 @@ pub(super) async fn run(args: ChangedArgs, context: &Context) -> Result<Exit> {
         Some(name) => {
             let revision = judge.parted_from(name).await?;
             let base = Base::Known { revision, origin: Origin::CommandLine };
-            vec![base; specification.services.len()]
+            vec![base; specification.services.len() + specification.archives.len()]
         }
         None => bases(&args, &specification, &manifest, context, &events).await?,
     };
-    let services = specification.services.iter().zip(bases);
-    let asked: Vec<Asked<'_>> = services.map(|(service, base)| Asked { name: &service.name, base }).collect();
+    let names = specification.services.iter().map(|service| service.name.as_str());
+    let names: Vec<&str> = names.chain(specification.archives.iter().map(|archive| archive.name.as_str())).collect();
+    let asked: Vec<Asked<'_>> = names.iter().zip(bases).map(|(name, base)| Asked { name, base }).collect();
     let changes = judge.changes(&asked).await?;
     while let Ok(Message::Event(event)) = said.try_recv() {
         if let Kind::Notice { text, .. } = event.kind {
@@ -76,8 +79,8 @@ pub(super) async fn run(args: ChangedArgs, context: &Context) -> Result<Exit> {
             context.console.note(&note);
         }
     }
-    let names = specification.services.iter().map(|service| service.name.clone());
-    let answers: Vec<_> = names.zip(changes).collect();
+    let mut answers: Vec<_> = names.into_iter().map(str::to_owned).zip(changes).collect();
+    answers.sort_by_key(|(name, _)| specification.names.iter().position(|one| one == name));
     let form = form(&args, context.console.format());
     print_changed(context.console.out(), form, &target.environment, &answers, Timestamp::now());
     Ok(Exit::Success)
@@ -109,7 +112,13 @@ async fn read(specification: &Specification, settings: &Settings) -> Result<Vec<
         let seen = observe_service(&clients, service, None).await;
         running(&clients, service, &seen).await.base.map_err(|error| error.of(&service.name))
     });
-    join_all(services).await.into_iter().collect()
+    let archives = specification.archives.iter().map(|archive| async {
+        let latest = s3::head(&clients, &archive.bucket, &archive.latest_key).await;
+        let label = latest.map(|latest| latest.as_ref().map(Label::of).unwrap_or_default());
+        label.map(|label| by_object(&label)).map_err(|error| error.of(&archive.name))
+    });
+    let (services, archives) = join(join_all(services), join_all(archives)).await;
+    services.into_iter().chain(archives).collect()
 }
 
 fn form(args: &ChangedArgs, output: Format) -> Form {

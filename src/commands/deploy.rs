@@ -12,7 +12,7 @@ use crate::after;
 use crate::approval::Approved;
 use crate::aws::{Clients, Settings};
 use crate::builders::Builders;
-use crate::changes::{Filter, Judge, dead_patterns};
+use crate::changes::{Filter, Judge, candidates, dead_patterns};
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
 use crate::cli::DeployArgs;
@@ -320,7 +320,13 @@ impl Run<'_> {
             base: self.args.base.as_deref(),
             release_hold: self.args.release_hold,
         };
-        observed.judgements = filter.judge(judge.as_ref(), clients, specification, &observed.services).await?;
+        let candidates = candidates(clients, specification, &observed.services, &observed.archives).await;
+        observed.judgements = filter.judge(judge.as_ref(), &candidates).await?;
+        observed.archive_judgements = observed.judgements.split_off(specification.services.len());
+        if let (Some(Ok(before)), Some(judge)) = (&mut observed.before, &judge) {
+            let name = before.specification.environment.name.clone();
+            before.compare(&Judge { environment: &name, ..judge.clone() }, &revision.full()).await?;
+        }
         if let Some(repository) = repository {
             observed.notes = dead_patterns(repository, &revision.commit, specification).await?;
         }

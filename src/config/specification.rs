@@ -118,6 +118,10 @@ pub(crate) struct Archive {
     pub(crate) key: VersionedKey,
     /// Where the one is that is live.
     pub(crate) latest_key: String,
+    /// Patterns of the files that concern it; `None`: those that are packed.
+    pub(crate) paths: Option<Vec<String>>,
+    /// Patterns of files that never do.
+    pub(crate) ignore: Vec<String>,
     /// Services that are deployed before this one, by their keys; they need not be part of the run.
     pub(crate) depends_on: Vec<String>,
 }

@@ -210,6 +210,8 @@ impl Filling<'_> {
             bucket: self.named(&bucket, grammar::bucket)?,
             key: self.versioned(&key)?,
             latest_key: self.named(&latest_key, grammar::object_key)?,
+            paths: settings.paths.map(<[String]>::to_vec),
+            ignore: settings.ignore.to_vec(),
             depends_on: settings.depends_on.to_vec(),
         })
     }

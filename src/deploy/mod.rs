@@ -89,6 +89,7 @@ impl Deploy<'_> {
         let events = self.events.of(&archive.name);
         let outcome = match refusal(self.plan, &archive.name) {
             Some(error) => Outcome::failed(&archive.name, Verdict::Refused, &error),
+            None if plan.change.is_nothing() => unchanged_zip(plan),
             None => deliver::Deliver { deploy: self, archive, plan, events: &events }.run(&together.ends).await,
         };
         self.ended(outcome, began, together, &events)
@@ -134,6 +135,17 @@ fn unchanged(plan: &ServicePlan) -> Outcome {
     }
 }
 
+/// The same of a zip.
+fn unchanged_zip(plan: &ArchivePlan) -> Outcome {
+    Outcome {
+        digest: plan.running_digest.clone(),
+        revision: plan.running_revision.clone(),
+        since: plan.change.base.clone(),
+        reason: Some(plan.change.reason.clone()),
+        ..Outcome::ended(&plan.service, Verdict::Unchanged, Exit::Success)
+    }
+}
+
 /// All that is in the way of one service, as one error with the worst exit code.
 pub(crate) fn refusal(plan: &Plan, service: &str) -> Option<Error> {
     let mut findings = plan.findings_for(service);
@@ -157,10 +169,13 @@ pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
     let outcomes = plan.names.iter().map(|name| {
         let held_back = order::held_back(depends_on, name, |other| refused(other).is_some());
         let nothing = plan.services.iter().find(|one| one.service == *name && one.change.is_nothing());
-        if let Some(service) = nothing
+        let nothing = nothing.map(unchanged).or_else(|| {
+            plan.archives.iter().find(|one| one.service == *name && one.change.is_nothing()).map(unchanged_zip)
+        });
+        if let Some(outcome) = nothing
             && refused(name).is_none()
         {
-            return unchanged(service);
+            return outcome;
         }
         let mut outcome = match (refused(name), held_back.and_then(|other| Some((other, refused(other)?)))) {
             (Some(error), _) => Outcome::failed(name, Verdict::Refused, &error),

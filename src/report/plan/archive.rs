@@ -6,6 +6,9 @@ use crate::report::line::Line;
 use crate::report::words;
 
 pub(super) fn in_short(zip: &ArchivePlan) -> Line {
+    if zip.change.is_nothing() {
+        return Line::new().strong(zip.service.clone()).plain(format!(": {}", zip.change.reason)).hanging(4);
+    }
     let live = zip.running_revision.as_deref().map_or_else(
         || match zip.latest_etag {
             Some(_) => "what is there has no recorded revision".to_owned(),
@@ -42,6 +45,9 @@ pub(super) fn lines(zip: &ArchivePlan) -> Vec<Line> {
 
 /// What will be done, in order.
 fn actions(zip: &ArchivePlan) -> Vec<String> {
+    if zip.change.is_nothing() {
+        return vec![format!("nothing: {}", zip.change.reason)];
+    }
     let mut steps = vec!["pack the files".to_owned()];
     steps.push(match zip.kept {
         true => format!("put the zip to {}, unless the one that is there already is the same", zip.key),
