@@ -116,7 +116,7 @@ fn service_lines(service: &ServicePlan) -> Vec<Line> {
 }
 
 /// How the image comes to be; `None` where that was not looked at.
-fn image(source: &Source) -> Option<String> {
+pub(super) fn image(source: &Source) -> Option<String> {
     match source {
         Source::Build(build) => {
             let why = build.why.as_deref()?;
@@ -154,7 +154,7 @@ fn reused(reuse: &Reuse) -> String {
 }
 
 /// What will be done, in order.
-fn actions(service: &ServicePlan) -> Vec<String> {
+pub(super) fn actions(service: &ServicePlan) -> Vec<String> {
     let tasks = match service.desired {
         Some(0) => "nothing to prove: no task is wanted".to_owned(),
         Some(desired) => format!(
@@ -222,7 +222,7 @@ fn revision(plan: &Plan) -> String {
 }
 
 /// The revision that runs, as far as it is recorded, and its digest.
-fn running(service: &ServicePlan) -> Option<String> {
+pub(super) fn running(service: &ServicePlan) -> Option<String> {
     let digest = service.running_digest.as_deref().map(words::short_digest)?;
     Some(match service.running_revision.as_deref() {
         Some(revision) => format!("{} ({digest})", words::short_revision(revision)),
