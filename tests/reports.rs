@@ -4,7 +4,7 @@ use crate::support::{InsightsProxy, Project, StandIn};
 
 const GOOD: &str = r#"{"services": {"dev/api": {}}}"#;
 
-/// The files of the sample with a fault on line 12, in a folder of the repository.
+/// The sample with a fault in the service `api`, whose key is on line 11.
 fn faulty() -> Project {
     let project = Project::sample();
     let text = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
@@ -71,7 +71,7 @@ fn a_rollout_that_failed_is_reported_with_its_reason() {
     let project = project.file("app", "two\n").committed();
     let ran = project.shipit(&["deploy", "--report", "github"]).exits(8);
     let line = ran.stdout.lines().find(|line| line.starts_with("::error ")).expect("an annotation").to_owned();
-    assert!(line.starts_with("::error file=deploy.yaml,line=10,title=shipit%3A deploy for dev::api: "), "{line}");
+    assert!(line.starts_with("::error file=deploy.yaml,line=11,title=shipit%3A deploy for dev::api: "), "{line}");
     assert!(line.contains("exit code 3") && line.contains("%0A"), "{line}");
     let text = std::fs::read_to_string(&summary).expect("a summary");
     assert!(text.contains("**failed: api (exit code 8)**") && text.contains("### What went wrong"), "{text}");
@@ -85,8 +85,9 @@ fn github_gets_annotations_and_adds_to_its_summary() {
     let project = project.var("GITHUB_ACTIONS", "true").var("GITHUB_STEP_SUMMARY", &summary);
     let ran = project.shipit(&["check", "--report", "auto"]).exits(2);
     let wanted =
-        "::error file=deploy.yaml,line=10,title=shipit%3A check::api: the Dockerfile no.Dockerfile cannot be read";
+        "::error file=deploy.yaml,line=11,title=shipit%3A check::api: the Dockerfile no.Dockerfile cannot be read";
     assert!(ran.stdout.lines().any(|line| line.starts_with(wanted)), "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("::error").count(), 1, "once, not for each environment: {}", ran.stdout);
     let text = std::fs::read_to_string(&summary).expect("a summary");
     assert!(text.starts_with("before\n## shipit: check\n\n**1 finding (exit code 2)**\n"), "{text}");
     assert!(text.contains("- **api**: the Dockerfile no.Dockerfile cannot be read"), "{text}");
@@ -100,6 +101,12 @@ fn every_fault_of_a_broken_file_has_its_line_from_the_top_of_the_repository() {
     for line in ["::error file=infra/deploy.yaml,line=3,", "::error file=infra/deploy.yaml,line=5,"] {
         assert!(ran.stdout.lines().any(|said| said.starts_with(line)), "{line}\n{}", ran.stdout);
     }
+    let project = project.file("infra/deploy.yaml", "version: 1\nname: [x\n");
+    let ran = project.shipit(&["check", "--config", "infra/deploy.yaml", "--report", "github"]).exits(2);
+    let first = ran.stdout.lines().next().expect("an annotation");
+    assert!(first.starts_with("::error file=infra/deploy.yaml,line=2,"), "{first}");
+    let ran = project.shipit(&["check", "--report", "github"]).exits(2);
+    assert!(ran.stdout.starts_with("::error title=shipit%3A check::there is no deploy.yaml"), "{}", ran.stdout);
 }
 
 #[test]
@@ -117,8 +124,41 @@ fn bitbucket_gets_a_report_on_the_commit_that_it_knows() {
     assert_eq!(asked[1].body["result"], "FAILED");
     assert_eq!(asked[1].body["link"], "https://bitbucket.org/team/shop/pipelines/results/7");
     let annotation = &asked[2].body[0];
-    assert_eq!((&annotation["path"], &annotation["line"]), (&"deploy.yaml".into(), &10.into()), "{annotation}");
+    assert_eq!((&annotation["path"], &annotation["line"]), (&"deploy.yaml".into(), &11.into()), "{annotation}");
     assert!(annotation["summary"].as_str().expect("text").starts_with("api: the Dockerfile"), "{annotation}");
+}
+
+#[test]
+fn what_is_in_the_way_of_a_dry_run_stands_beside_its_service_and_shows_no_secret() {
+    let proxy = InsightsProxy::answering("200 OK");
+    let project = Project::sample();
+    let aws = StandIn::scripted(&project, GOOD);
+    let project = in_pipelines(project, &proxy).with_aws(&aws).with_engine().var("DEV_TOKEN", "hunter2hunter2");
+    let text = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let text = text.replace("repository: api-${env}", "repository: gone-${env}\n    secrets: [TOKEN]");
+    let project = project.file("deploy.yaml", &text);
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "--quiet", "--message", "Take hunter2hunter2"]);
+    let args = ["deploy", "--env", "dev", "--dry-run", "--any-branch", "--report", "bitbucket"];
+    project.shipit(&args).exits(7).never_says("hunter2");
+    let asked = proxy.asked();
+    assert!(asked[0].address.ends_with("/reports/shipit-plan-dev"), "{asked:?}");
+    assert_eq!((&asked[1].body["title"], &asked[1].body["result"]), (&"shipit: plan for dev".into(), &"FAILED".into()));
+    let gone = |one: &&serde_json::Value| one["summary"].as_str().is_some_and(|text| text.contains("gone-dev"));
+    let annotation = asked[2].body.as_array().expect("a list").iter().find(gone).expect("the finding").clone();
+    assert_eq!((&annotation["line"], &annotation["severity"]), (&11.into(), &"HIGH".into()), "{annotation}");
+    assert!(!format!("{asked:?}").contains("hunter2"), "{asked:?}");
+}
+
+#[test]
+fn a_fault_of_the_pipelines_file_stands_beside_its_own_line() {
+    let pipelines =
+        "pipelines:\n  branches:\n    main:\n      - step:\n          script: [shipit deploy --env nowhere]\n";
+    let project = Project::sample().file("bitbucket-pipelines.yml", pipelines).committed();
+    let project = project.var("GITHUB_STEP_SUMMARY", "/dev/null");
+    let ran = project.shipit(&["check", "--report", "github"]).exits(2);
+    let wanted = "::error file=bitbucket-pipelines.yml,line=5,";
+    assert!(ran.stdout.lines().any(|line| line.starts_with(wanted)), "{}", ran.stdout);
 }
 
 #[test]

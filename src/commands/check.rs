@@ -60,9 +60,10 @@ async fn look(args: &CheckArgs, context: &Context, found: &mut Found) -> Result<
         };
         services = specification.services.len();
         for (service, error) in check(&specification) {
+            let error = error.of(&service);
             // The same fault in every environment is one fault.
             if !findings.iter().any(|known| known.line() == error.line()) {
-                findings.push(error.of(&service));
+                findings.push(error);
             }
         }
         specifications.push(specification);

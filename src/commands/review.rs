@@ -110,15 +110,20 @@ fn cannot(path: impl std::fmt::Display, error: &std::io::Error) -> Error {
     Error::new(Exit::Fault, format!("the report cannot be written to {path}")).because(error)
 }
 
-/// Every remark gets a line: its own, that of its service, that of the environment, or the file's first.
+/// Every remark gets a line: its own, that of its service, that of the environment, or the file's first. Of a file that
+/// cannot be read as YAML only the faults have one.
 fn place(review: &mut Review, config: &Path) {
-    let Some(lines) = Lines::read(config) else { return };
+    let lines = Lines::read(config);
     let path = from_top(config);
-    let of_environment = review.environment.as_deref().and_then(|name| lines.environment(name)).unwrap_or(1);
+    let of_service = |name: &str| lines.as_ref().and_then(|lines| lines.service(name));
+    let of_environment = lines.as_ref().map(|lines| {
+        let named = review.environment.as_deref();
+        named.and_then(|name| lines.environment(name)).unwrap_or(1)
+    });
     for remark in review.remarks_mut() {
         if remark.service.is_none()
             && let Some((name, text)) = remark.text.split_once(": ")
-            && lines.service(name).is_some()
+            && of_service(name).is_some()
         {
             (remark.service, remark.text) = (Some(name.to_owned()), text.to_owned());
         }
@@ -126,8 +131,8 @@ fn place(review: &mut Review, config: &Path) {
             Some((named, line)) if named.is_empty() || Path::new(&named) == config => Some((path.clone(), line)),
             Some(place) => Some(place),
             None => {
-                let line = remark.service.as_deref().and_then(|name| lines.service(name));
-                Some((path.clone(), line.unwrap_or(of_environment)))
+                let line = remark.service.as_deref().and_then(of_service).or(of_environment);
+                line.map(|line| (path.clone(), line))
             }
         };
     }
