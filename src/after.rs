@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::archive;
 use crate::aws::ecs::{self, Desired, RolloutState, Tag, Task};
 use crate::aws::identity::{Identity, identity};
 use crate::aws::{Clients, Settings, ecr};
@@ -28,7 +29,7 @@ pub(crate) struct Before {
     pub(crate) clients: Clients,
     pub(crate) identity: Identity,
     pub(crate) at: Timestamp,
-    /// In the order of the specification's services.
+    /// In the order of the specification's services, then of its archives.
     pub(crate) releases: Vec<Release>,
 }
 
@@ -57,8 +58,10 @@ pub(crate) async fn read(specification: Specification, settings: &Settings) -> R
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
     }
-    let releases = join_all(specification.services.iter().map(|service| release(&clients, service))).await;
-    let releases = releases.into_iter().collect::<Result<_>>()?;
+    let releases = join_all(specification.services.iter().map(|service| release(&clients, service)));
+    let archives = join_all(specification.archives.iter().map(|archive| archive::release(&clients, archive)));
+    let (releases, archives) = join(releases, archives).await;
+    let releases = releases.into_iter().chain(archives).collect::<Result<_>>()?;
     Ok(Before { specification, clients, identity, at: Timestamp::now(), releases })
 }
 

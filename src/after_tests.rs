@@ -136,6 +136,8 @@ fn wanted() -> Wanted {
         before_deploy: None,
         scan: None,
         depends_on: Vec::new(),
+        paths: None,
+        ignore: Vec::new(),
         commit_args: Vec::new(),
         cache: Cache::Inline,
         rebuild_after: None,

@@ -18,6 +18,9 @@ mod branches;
 /// What was built before is not built again.
 mod content_key;
 
+/// What changed, and the filter of a deploy.
+mod changes;
+
 /// Every ending that a rollout can have.
 mod endings;
 
@@ -88,3 +91,5 @@ mod unreachable_engine;
 
 /// An engine that has never built anything.
 mod fresh_engine;
+/// Services of `kind: zip`.
+mod zips;

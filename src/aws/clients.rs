@@ -2,6 +2,7 @@
 //!
 //! Credentials come from the SDK's usual chain and stay in its memory; an environment's `role` is assumed on top of it.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -56,6 +57,7 @@ pub(crate) struct Clients {
     pub(super) services: Batch,
     pub(super) config: SdkConfig,
     calls: Calls,
+    s3: Arc<OnceLock<aws_sdk_s3::Client>>,
 }
 
 impl Clients {
@@ -87,6 +89,16 @@ impl Clients {
             pace,
             config,
             calls,
+            s3: Arc::default(),
+        })
+    }
+
+    /// S3, made when a run first has a bucket to do with. Whether a bucket is part of the host or of the path is the SDK's
+    /// decision: it takes the path where the endpoint is an address of numbers.
+    pub(super) fn s3(&self) -> &aws_sdk_s3::Client {
+        self.s3.get_or_init(|| {
+            let config = aws_sdk_s3::config::Builder::from(&self.config).interceptor(self.calls.clone());
+            aws_sdk_s3::Client::from_conf(config.build())
         })
     }
 

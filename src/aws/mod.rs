@@ -16,6 +16,7 @@ pub(crate) mod identity;
 pub(crate) mod log_stream;
 pub(crate) mod logs;
 pub(crate) mod pace;
+pub(crate) mod s3;
 
 pub(crate) use calls::Calls;
 pub(crate) use clients::{Clients, Settings};

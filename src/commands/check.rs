@@ -58,7 +58,7 @@ async fn look(args: &CheckArgs, context: &Context, found: &mut Found) -> Result<
             }
             resolved => resolved?,
         };
-        services = specification.services.len();
+        services = specification.names.len();
         for (service, error) in check(&specification) {
             let error = error.of(&service);
             // The same fault in every environment is one fault.

@@ -1,6 +1,7 @@
 //! A file a command: arguments → options → one call. A decision about the domain belongs below.
 
 mod approve;
+mod changed;
 mod check;
 mod deploy;
 mod doctor;
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
         Command::Deploy(args) => deploy::run(args, context).await,
         Command::Wait(args) => wait::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
+        Command::Changed(args) => changed::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::History(args) => history::run(args, context).await,

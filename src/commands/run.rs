@@ -76,6 +76,13 @@ async fn task(
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
     }
+    if let Some(zip) = specification.archives.first() {
+        return Err(Error::new(
+            Exit::Usage,
+            format!("`{}` is a zip: it has no container that could run a command", zip.name),
+        )
+        .hint("name a service that is a container"));
+    }
     if !args.local && ci::is_pipeline(standing.ci.as_ref()) {
         committed::same_manifest(&args.config.config).await?;
     }

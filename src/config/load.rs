@@ -31,6 +31,14 @@ pub(crate) fn load(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
+/// The file as it was in another commit, for a comparison; `None` where this version of shipit cannot read it.
+pub(crate) fn earlier(bytes: &[u8], root: &Path) -> Option<Manifest> {
+    let text = decode_utf8(bytes, "deploy.yaml").ok()?;
+    let mut manifest = from_text(text).ok()?;
+    root.clone_into(&mut manifest.root);
+    Some(manifest)
+}
+
 /// The same for a text that is not a file yet: the deploy.yaml of that folder. Every error has `Exit::Usage`.
 pub(crate) fn load_text(text: &str, folder: &Path) -> Result<Manifest> {
     let mut manifest = judged(text, super::FILE_NAME)?;
@@ -262,7 +270,7 @@ services:
                 env("{ branch: d }\n  Dev: { branch: e }"),
                 "`Dev` would read the secrets of `dev`: the variables of both begin with DEV_ @ 4:3",
             ),
-            (api("kind: zip"), "unknown key `kind` @ 7:5"),
+            (api("kinds: zip"), "unknown key `kinds` @ 7:5"),
             (api("secrets: DB_HOST"), "expected a list, found text @ 7:14"),
             (api("secrets: [A, B, A]"), "`A` is there twice @ 7:21"),
             (api("secrets: [a-b, a_b]"), "`a_b` and `a-b` would be the same variable @ 7:20"),

@@ -30,9 +30,10 @@ mod settings;
 pub(crate) mod specification;
 pub(crate) mod suggest;
 mod tree;
+mod zip;
 
 pub(crate) use lines::Lines;
-pub(crate) use load::{load, load_text};
+pub(crate) use load::{earlier, load, load_text};
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{default_prefix, variable};
 pub(crate) use resolve::{ResolveInput, SecretsMode};

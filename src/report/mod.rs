@@ -1,6 +1,7 @@
 //! The only printers. Events come in, lines go out: to a person's terminal, to a log, or to a program as JSON. Nothing is
 //! decided here, and every line passes through the one writer that hides secrets (`out`).
 
+mod changed;
 mod clean;
 mod console;
 mod diagnosis;
@@ -31,6 +32,7 @@ mod words;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+pub(crate) use changed::{Form, print as print_changed};
 pub(crate) use console::{Console, Reporting};
 pub(crate) use doctor::doctor as print_doctor;
 use error::{print as print_error, print_warning};

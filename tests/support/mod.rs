@@ -6,6 +6,7 @@ mod containers;
 mod engine;
 mod http;
 mod insights;
+mod objects;
 mod pipelines;
 mod project;
 mod proxy;

@@ -10,6 +10,7 @@ mod markdown;
 mod testdata;
 
 use super::{plan, words};
+use crate::archive::place;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::plan::{Finding, Plan, ServicePlan};
@@ -57,7 +58,7 @@ pub(crate) struct Review {
 struct Row {
     service: String,
     verdict: Option<Verdict>,
-    /// Why it is so, where the remarks do not say it.
+    /// What changed, or why it is so, where the remarks do not say it.
     why: Option<String>,
     /// What runs, or ran before.
     before: Option<String>,
@@ -242,10 +243,19 @@ fn rows(plan: Option<&Plan>, outcomes: &[Outcome]) -> Vec<Row> {
             before: plan::running(service),
             after: revision.clone(),
             image: plan::image(&service.source),
+            why: Some(service.change.reason.clone()),
             steps: plan::actions(service),
             ..Row::default()
         })
         .collect();
+    rows.extend(plan.iter().flat_map(|plan| &plan.archives).map(|zip| Row {
+        service: zip.service.clone(),
+        before: plan::archive::live(zip),
+        after: revision.clone(),
+        image: Some(format!("a zip, to {}", place(&zip.bucket, &zip.key))),
+        steps: plan::archive::actions(zip),
+        ..Row::default()
+    }));
     for outcome in outcomes {
         let at = rows.iter().position(|row| row.service == outcome.service).unwrap_or_else(|| {
             rows.push(Row { service: outcome.service.clone(), ..Row::default() });
@@ -253,7 +263,7 @@ fn rows(plan: Option<&Plan>, outcomes: &[Outcome]) -> Vec<Row> {
         });
         let row = &mut rows[at];
         row.verdict = Some(outcome.verdict);
-        row.why = outcome.reason.clone().filter(|_| outcome.exit_code == Exit::Success);
+        row.why = outcome.reason.clone().filter(|_| outcome.exit_code == Exit::Success).or_else(|| row.why.take());
         row.after = outcome.revision.as_deref().map(words::short_revision).or_else(|| row.after.take());
         row.digest = outcome.digest.as_deref().map(words::short_digest);
         row.url.clone_from(&outcome.url);
@@ -273,9 +283,13 @@ fn of_plan(plan: &Plan) -> Vec<Remark> {
         hint: finding.hint.clone(),
         place: None,
     });
+    let is_service = |name: &str| {
+        let zips = plan.archives.iter().map(|zip| &zip.service);
+        plan.services.iter().map(|one| &one.service).chain(zips).any(|one| one == name)
+    };
     // A text about one service begins with its name.
     let told = |level: Level, text: &String| {
-        let named = text.split_once(": ").filter(|(name, _)| plan.services.iter().any(|one| one.service == *name));
+        let named = text.split_once(": ").filter(|(name, _)| is_service(name));
         let (service, text) = named.map_or((None, text.as_str()), |(name, text)| (Some(name.to_owned()), text));
         Remark { level, service, text: text.to_owned(), hint: None, place: None }
     };
