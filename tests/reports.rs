@@ -56,6 +56,9 @@ fn a_deploy_as_markdown_in_a_file() {
     let text = std::fs::read_to_string(project.path("report.md")).expect("a report");
     assert!(text.starts_with("## shipit: deploy for dev\n\n**api: deployed**\n"), "{text}");
     assert!(text.contains("| api | deployed | ") && text.contains("sha256:"), "{text}");
+    let again = project.shipit(&["deploy", "--dry-run", "--report", "markdown"]).exits(0).stdout;
+    assert!(again.contains("**there is nothing to do**") && again.contains("| api | unchanged | "), "{again}");
+    assert!(!again.contains("What would be done"), "{again}");
     project.shipit(&["deploy", "--output", "json", "--report", "markdown"]).exits(2).says("markdown=PATH");
 }
 
