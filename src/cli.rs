@@ -96,6 +96,24 @@ pub(crate) struct Config {
     pub(crate) config: PathBuf,
 }
 
+/// Where a run is reported besides the terminal.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Report what was found, and how it ended, to reviewers: markdown (alone on stdout), markdown=PATH, bitbucket (Code
+    /// Insights), github (annotations and the step's summary), or auto, by the CI; may be given more than once
+    #[arg(long = "report", value_name = "WHERE", value_parser = report_to)]
+    pub(crate) to: Vec<ReportTo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReportTo {
+    /// To a file, or to stdout.
+    Markdown(Option<PathBuf>),
+    Bitbucket,
+    GitHub,
+    Auto,
+}
+
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub(crate) struct DeployArgs {
@@ -149,6 +167,9 @@ pub(crate) struct DeployArgs {
     /// Write down in this file who deployed what, and how it ended (JSON)
     #[arg(long, value_name = "PATH")]
     pub(crate) receipt: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) report: Report,
 
     /// End when ECS has accepted the rollout, without waiting and without proof
     #[arg(long)]
@@ -369,6 +390,9 @@ pub(crate) struct CheckArgs {
     pub(crate) env: Option<String>,
 
     #[command(flatten)]
+    pub(crate) report: Report,
+
+    #[command(flatten)]
     pub(crate) config: Config,
 }
 
@@ -440,6 +464,17 @@ pub(crate) struct DoctorArgs {
 
     #[command(flatten)]
     pub(crate) config: Config,
+}
+
+fn report_to(text: &str) -> Result<ReportTo, String> {
+    match text.split_once('=') {
+        None if text == "markdown" => Ok(ReportTo::Markdown(None)),
+        None if text == "bitbucket" => Ok(ReportTo::Bitbucket),
+        None if text == "github" => Ok(ReportTo::GitHub),
+        None if text == "auto" => Ok(ReportTo::Auto),
+        Some(("markdown", path)) if !path.is_empty() => Ok(ReportTo::Markdown(Some(path.into()))),
+        _ => Err("give markdown, markdown=PATH, bitbucket, github or auto".to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -64,6 +64,9 @@ mod rollback;
 mod one_off;
 mod promotion;
 
+/// What a reviewer gets to see.
+mod reports;
+
 /// What runs where, the watch taken up again, and what was deployed.
 mod status;
 

@@ -104,6 +104,8 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let ran = project.shipit(&["deploy", "--dry-run"]).exits(0);
     ran.says("zip           of app, 2 files").says("copy it over docs/latest.zip").says("planned");
     assert!(aws.calls("PutObject").is_empty() && aws.keys("apps-dev", "").is_empty());
+    let report = project.shipit(&["deploy", "--dry-run", "--report", "markdown"]).exits(0).stdout;
+    assert!(report.contains("| a zip, to s3://apps-dev/docs/") && report.contains("1. pack the files"), "{report}");
     let json = project.shipit(&["deploy", "--dry-run", "--output", "json"]).exits(0).events();
     let plan = json.iter().find(|event| event["event"] == "planned").expect("a plan");
     assert_eq!(plan["plan"]["archives"][0]["latest_key"], "docs/latest.zip", "{plan}");

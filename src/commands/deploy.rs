@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
+use super::review::Reports;
 use super::{Context, Noted, approve, reported};
 use crate::after;
 use crate::approval::Approved;
@@ -31,6 +32,7 @@ use crate::plan::{Finding, Plan, Request, plan};
 use crate::preview;
 use crate::receipt::{Before, ImageNote};
 use crate::registry::Proxies;
+use crate::report::{Review, What};
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::reuse;
 use crate::revision::short;
@@ -40,11 +42,20 @@ use crate::verdict::{Outcome, Verdict};
 const CONTEXTS_AT_ONCE: usize = 3;
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
-    reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
+    let reports = Reports::of(&args.report.to, &args.target.config, context)?;
+    let mut review = None;
+    let ended = reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
         let run = Run { args: &args, context, events, cancel, noted };
-        run.to_the_end().await
+        let ended = run.to_the_end().await;
+        let what = if args.dry_run { What::Plan } else { What::Deploy };
+        let outcomes = ended.as_ref().map(|(_, outcomes)| outcomes.as_slice());
+        let Noted { receipt, plan, .. } = &*noted.borrow();
+        review = Some(Review::of_deploy(what, receipt, plan.as_ref(), outcomes));
+        ended
     })
-    .await
+    .await;
+    reports.publish(review, &ended).await;
+    ended
 }
 
 struct Run<'a> {
@@ -243,7 +254,9 @@ impl Run<'_> {
     }
 
     fn note_plan(&self, plan: &Plan) {
-        let receipt = &mut self.noted.borrow_mut().receipt;
+        let mut noted = self.noted.borrow_mut();
+        noted.plan = Some(plan.clone());
+        let receipt = &mut noted.receipt;
         receipt.account.clone_from(&plan.account);
         receipt.region = Some(plan.region.clone());
         receipt.identity.clone_from(&plan.identity);

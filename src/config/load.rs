@@ -49,11 +49,12 @@ pub(crate) fn load_text(text: &str, folder: &Path) -> Result<Manifest> {
 fn judged(text: &str, shown: &str) -> Result<Manifest> {
     from_text(text).map_err(|faults| {
         let count = faults.len();
+        let places = diagnostic::places(text, &faults);
         let mut rendered = diagnostic::render(shown, text, faults);
         if count >= MAX_FAULTS {
             rendered.push_str("\n\nerror: there may be more; these are the first that were found");
         }
-        Error::rendered(Exit::Usage, rendered)
+        Error::rendered(Exit::Usage, rendered).places(places)
     })
 }
 

@@ -15,6 +15,7 @@ mod fill;
 pub(crate) mod foreign;
 pub(crate) mod grammar;
 mod interpolate;
+mod lines;
 mod load;
 mod locate;
 pub(crate) mod manifest;
@@ -31,6 +32,7 @@ pub(crate) mod suggest;
 mod tree;
 mod zip;
 
+pub(crate) use lines::Lines;
 pub(crate) use load::{earlier, load, load_text};
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{default_prefix, variable};

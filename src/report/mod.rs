@@ -15,6 +15,7 @@ mod out;
 mod plain;
 mod plan;
 mod progress;
+mod review;
 mod scan;
 #[cfg(test)]
 mod script;
@@ -39,6 +40,7 @@ pub(crate) use init::{
     Fate, difference as print_difference, file as print_file, notes as print_notes, to_do as print_to_do,
 };
 pub(crate) use out::Out;
+pub(crate) use review::{Insights, Review, What, github_commands, github_summary, insights, markdown};
 use shared_redactor::SharedRedactor;
 pub(crate) use standing::{history as print_history, status as print_status};
 use surface::Surface;

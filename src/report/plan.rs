@@ -1,6 +1,6 @@
 //! How a plan is printed: what would be done, by service, and then whatever stands in the way.
 
-mod archive;
+pub(super) mod archive;
 
 use std::time::Duration;
 
@@ -141,7 +141,7 @@ fn changed(service: &ServicePlan) -> String {
 }
 
 /// How the image comes to be; `None` where that was not looked at.
-fn image(source: &Source) -> Option<String> {
+pub(super) fn image(source: &Source) -> Option<String> {
     match source {
         Source::Build(build) => {
             let why = build.why.as_deref()?;
@@ -179,7 +179,7 @@ fn reused(reuse: &Reuse) -> String {
 }
 
 /// What will be done, in order.
-fn actions(service: &ServicePlan) -> Vec<String> {
+pub(super) fn actions(service: &ServicePlan) -> Vec<String> {
     let tasks = match service.desired {
         Some(0) => "nothing to prove: no task is wanted".to_owned(),
         Some(desired) => format!(
@@ -247,7 +247,7 @@ fn revision(plan: &Plan) -> String {
 }
 
 /// The revision that runs, as far as it is recorded, and its digest.
-fn running(service: &ServicePlan) -> Option<String> {
+pub(super) fn running(service: &ServicePlan) -> Option<String> {
     let digest = service.running_digest.as_deref().map(words::short_digest)?;
     Some(match service.running_revision.as_deref() {
         Some(revision) => format!("{} ({digest})", words::short_revision(revision)),

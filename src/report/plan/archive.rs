@@ -22,19 +22,13 @@ pub(super) fn in_short(zip: &ArchivePlan) -> Line {
 pub(super) fn lines(zip: &ArchivePlan) -> Vec<Line> {
     let mut lines = vec![Line::new().strong(zip.service.clone())];
     let files = zip.files.map(|files| format!(", {}", words::count(files as u64, "file"))).unwrap_or_default();
-    let live = zip.running_digest.as_deref().map(words::short_digest);
-    let live = match (zip.running_revision.as_deref(), live) {
-        (Some(revision), Some(digest)) => Some(format!("{} ({digest})", words::short_revision(revision))),
-        (Some(revision), None) => Some(words::short_revision(revision)),
-        (None, digest) => digest,
-    };
     let facts = [
         ("zip", Some(format!("of {}{files}", zip.context))),
         ("bucket", Some(zip.bucket.clone())),
         ("key", Some(zip.key.clone())),
         ("latest key", Some(zip.latest_key.clone())),
         ("secrets", (!zip.secrets.is_empty()).then(|| zip.secrets.join(", "))),
-        ("live", live),
+        ("live", live(zip)),
     ];
     lines.extend(facts.into_iter().filter_map(|(label, value)| Some(fact(label, value?))));
     for (at, action) in actions(zip).into_iter().enumerate() {
@@ -43,8 +37,18 @@ pub(super) fn lines(zip: &ArchivePlan) -> Vec<Line> {
     lines
 }
 
+/// The revision that is live, as far as it is recorded, and its digest.
+pub(in crate::report) fn live(zip: &ArchivePlan) -> Option<String> {
+    let digest = zip.running_digest.as_deref().map(words::short_digest);
+    match (zip.running_revision.as_deref(), digest) {
+        (Some(revision), Some(digest)) => Some(format!("{} ({digest})", words::short_revision(revision))),
+        (Some(revision), None) => Some(words::short_revision(revision)),
+        (None, digest) => digest,
+    }
+}
+
 /// What will be done, in order.
-fn actions(zip: &ArchivePlan) -> Vec<String> {
+pub(in crate::report) fn actions(zip: &ArchivePlan) -> Vec<String> {
     if zip.change.is_nothing() {
         return vec![format!("nothing: {}", zip.change.reason)];
     }
