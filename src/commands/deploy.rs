@@ -10,7 +10,7 @@ use super::local::Session;
 use super::{Context, Noted, approve, reported};
 use crate::after;
 use crate::approval::Approved;
-use crate::aws::{Clients, Settings};
+use crate::aws::{Clients, Settings, credentials};
 use crate::builders::Builders;
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
@@ -72,7 +72,7 @@ impl Run<'_> {
             true => Some(self.unless_cancelled(Session::open(&resolved.manifest, self.context, self.events)).await?),
             false => None,
         };
-        let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        let settings = stand_in.as_ref().map_or_else(|| Settings::of(&self.context.vars), Session::settings);
         self.noted.borrow_mut().receipt.counted = settings.calls.clone();
         let outcomes = self.go(&resolved, &settings).await;
         if let Some(stand_in) = stand_in {
@@ -166,7 +166,10 @@ impl Run<'_> {
             release_hold: self.args.release_hold,
             dry_run: self.args.dry_run,
         };
-        let plan = plan(&resolved.specification, &observed, &request, self.findings(resolved).await);
+        let mut plan = plan(&resolved.specification, &observed, &request, self.findings(resolved).await);
+        if plan.identity.is_some() {
+            plan.warnings.extend(credentials::warnings(clients, self.args.timeout).await);
+        }
         Ok((plan, observed.before.and_then(Result::ok)))
     }
 

@@ -27,7 +27,7 @@ pub(crate) use client::{Registry, Stored};
 pub(crate) use copy::Copy;
 pub(crate) use failure::Failure;
 pub(crate) use parts::Image;
-pub(crate) use transport::{Proxies, is_loopback};
+pub(crate) use transport::{Connector, Proxies, is_loopback};
 
 use crate::error::{Error, Result};
 use crate::event::Events;

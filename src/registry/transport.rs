@@ -56,7 +56,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 
 /// Opens the connections of hyper's pooling client. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     tcp: HttpConnector,
     tls: Option<Arc<ClientConfig>>,
     proxies: Proxies,
@@ -68,7 +68,7 @@ impl Connector {
         Self { tcp: tcp(), tls: None, proxies: Proxies::default() }
     }
 
-    pub(super) fn with_tls(proxies: &Proxies) -> Result<Self> {
+    pub(crate) fn with_tls(proxies: &Proxies) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         // What the system has and cannot be read is not needed by anybody else either.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -138,7 +138,7 @@ trait Duplex: Read + Write + Send + Unpin {}
 impl<T: Read + Write + Send + Unpin> Duplex for T {}
 
 /// An open connection, in the terms of hyper.
-pub(super) struct Stream(Box<dyn Duplex>);
+pub(crate) struct Stream(Box<dyn Duplex>);
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
