@@ -18,6 +18,9 @@ mod branches;
 /// What was built before is not built again.
 mod content_key;
 
+/// A pipeline's OIDC token, and what is left over beside it.
+mod credentials;
+
 /// Every ending that a rollout can have.
 mod endings;
 

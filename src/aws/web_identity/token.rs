@@ -10,7 +10,7 @@ use super::github;
 use crate::error::Error;
 use crate::registry::Proxies;
 use crate::secret::Secret;
-use crate::vars::Vars;
+use crate::vars::{TOKENS, Vars};
 
 /// Bitbucket sets it in a step with `oidc: true`.
 const BITBUCKET: &str = "BITBUCKET_STEP_OIDC_TOKEN";
@@ -63,7 +63,7 @@ impl Token {
 
 /// The values that must not be read in any output.
 pub(crate) fn secrets(vars: &Vars) -> Vec<Secret> {
-    [BITBUCKET, ANY, GITHUB_BEARER].into_iter().filter_map(|name| vars.get(name)).map(Secret::new).collect()
+    TOKENS.into_iter().filter_map(|name| vars.get(name)).map(Secret::new).collect()
 }
 
 /// What a token says about itself. Nothing of it is believed: STS is the judge, and this is for words and warnings.
