@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::archive;
 use crate::aws::ecs::{self, Desired, RolloutState, Tag, Task};
 use crate::aws::identity::{Identity, identity};
 use crate::aws::{Clients, Settings, ecr};
+use crate::changes::{Asked, Judge, by_release};
 use crate::config::specification::{Service, Specification};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -28,7 +30,7 @@ pub(crate) struct Before {
     pub(crate) clients: Clients,
     pub(crate) identity: Identity,
     pub(crate) at: Timestamp,
-    /// In the order of the specification's services.
+    /// In the order of the specification's services, then of its archives.
     pub(crate) releases: Vec<Release>,
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct Release {
     pub(crate) digest: Option<String>,
     /// Why it is not live yet, in words.
     pub(crate) unproven: Option<String>,
+    /// It is another commit, and nothing that concerns the service differs from the one that is deployed.
+    pub(crate) same: bool,
     /// Since when it has been live: the later of the recorded proof and the begin of the deployment that runs.
     pub(crate) since: Option<Timestamp>,
 }
@@ -57,9 +61,34 @@ pub(crate) async fn read(specification: Specification, settings: &Settings) -> R
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
     }
-    let releases = join_all(specification.services.iter().map(|service| release(&clients, service))).await;
-    let releases = releases.into_iter().collect::<Result<_>>()?;
+    let releases = join_all(specification.services.iter().map(|service| release(&clients, service)));
+    let archives = join_all(specification.archives.iter().map(|archive| archive::release(&clients, archive)));
+    let (releases, archives) = join(releases, archives).await;
+    let releases = releases.into_iter().chain(archives).collect::<Result<_>>()?;
     Ok(Before { specification, clients, identity, at: Timestamp::now(), releases })
+}
+
+impl Before {
+    /// Finds out what runs an older commit there and is the same all the same: a commit that did not concern a service was
+    /// not deployed there either, and must not keep it from going on. `judge` looks at that environment.
+    ///
+    /// # Errors
+    /// git cannot be run.
+    pub(crate) async fn compare(&mut self, judge: &Judge<'_>, revision: &str) -> Result<()> {
+        let other = |release: &&mut Release| release.revision.as_ref().is_some_and(|runs| runs != revision);
+        let mut others: Vec<&mut Release> = self.releases.iter_mut().filter(other).collect();
+        let asked = others.iter().map(|release| {
+            let base = by_release(release.revision.as_deref().unwrap_or_default());
+            Asked { name: &release.service, base }
+        });
+        let asked: Vec<Asked<'_>> = asked.collect();
+        let changes = judge.changes(&asked).await?;
+        drop(asked);
+        for (release, change) in others.iter_mut().zip(changes) {
+            release.same = change.is_nothing();
+        }
+        Ok(())
+    }
 }
 
 /// Reads what one service runs.
@@ -86,8 +115,14 @@ struct Recorded<'a> {
 }
 
 fn judge(service: &Service, found: &ecs::Service, recorded: &Recorded<'_>, tasks: &[Task]) -> Release {
-    let mut release =
-        Release { service: service.name.clone(), revision: None, digest: None, unproven: None, since: None };
+    let mut release = Release {
+        service: service.name.clone(),
+        revision: None,
+        digest: None,
+        unproven: None,
+        same: false,
+        since: None,
+    };
     let Some(container) = container(service, tasks, recorded.digests) else { return release };
     release.revision = recorded.revision.map(str::to_owned);
     release.digest = recorded.digests.first().cloned();
@@ -129,7 +164,7 @@ fn refusal(
     revision: &Revision,
 ) -> Option<Finding> {
     let what = match &release.revision {
-        Some(running) if *running == revision.full() => release.unproven.clone(),
+        Some(running) if release.same || *running == revision.full() => release.unproven.clone(),
         Some(running) => Some(format!("{} runs there", short(running))),
         None => Some("what runs there is no deploy of shipit's, or not the recorded one".to_owned()),
     };

@@ -28,6 +28,7 @@ fn live(since: Option<&str>) -> Release {
         revision: Some(COMMIT.to_owned()),
         digest: Some("sha256:a".to_owned()),
         unproven: None,
+        same: false,
         since: since.map(at),
     }
 }
@@ -136,6 +137,8 @@ fn wanted() -> Wanted {
         before_deploy: None,
         scan: None,
         depends_on: Vec::new(),
+        paths: None,
+        ignore: Vec::new(),
         commit_args: Vec::new(),
         cache: Cache::Inline,
         rebuild_after: None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::archive;
 use crate::ci::Provider;
 use crate::ci::advice::{Advice, advice};
 use crate::ci::file::{self, ReadCall, Surroundings};
@@ -13,13 +14,15 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::git::{Repository, tree};
 
-/// Looks at every service's build context, Dockerfile and ignore file. All findings, not the first.
+/// Looks at every service's build context, Dockerfile and ignore file, and at every zip's files. All findings, not the first.
 pub(crate) fn check(specification: &Specification) -> Vec<(String, Error)> {
     let findings = specification.services.iter().flat_map(|service| {
         let found = of_service(service, &specification.root);
         found.into_iter().map(|error| (service.name.clone(), error))
     });
-    findings.collect()
+    let archives = specification.archives.iter();
+    let archives = archives.filter_map(|zip| Some((zip.name.clone(), archive::look(zip).err()?)));
+    findings.chain(archives).collect()
 }
 
 fn of_service(service: &Service, root: &Path) -> Vec<Error> {

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Look for faults in deploy.yaml, the Dockerfiles and the secrets, offline
     Check(CheckArgs),
+    /// Say which services changed since what runs there, and why
+    Changed(ChangedArgs),
     /// Show what runs where, since when and from which commit
     Status(StatusArgs),
     /// Take up the watch of a rollout in flight, and prove it
@@ -94,15 +96,45 @@ pub(crate) struct Config {
     pub(crate) config: PathBuf,
 }
 
+/// Where a run is reported besides the terminal.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Report what was found, and how it ended, to reviewers: markdown (alone on stdout), markdown=PATH, bitbucket (Code
+    /// Insights), github (annotations and the step's summary), or auto, by the CI; may be given more than once
+    #[arg(long = "report", value_name = "WHERE", value_parser = report_to)]
+    pub(crate) to: Vec<ReportTo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReportTo {
+    /// To a file, or to stdout.
+    Markdown(Option<PathBuf>),
+    Bitbucket,
+    GitHub,
+    Auto,
+}
+
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub(crate) struct DeployArgs {
-    /// The services to deploy; without any, all of them
+    /// The services to deploy, whatever changed; without any, those that changed since what runs there
     #[arg(value_name = "SERVICE")]
     pub(crate) services: Vec<String>,
 
     #[command(flatten)]
     pub(crate) target: Target,
+
+    /// Deploy every service, whatever changed
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Compare with this commit, not with what runs there
+    #[arg(long, value_name = "REV", conflicts_with = "all")]
+    pub(crate) base: Option<String>,
+
+    /// Deploy a commit although a newer one runs there
+    #[arg(long)]
+    pub(crate) allow_older: bool,
 
     /// Print the plan that would be carried out, and change nothing anywhere
     #[arg(long)]
@@ -136,6 +168,9 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) receipt: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) report: Report,
+
     /// End when ECS has accepted the rollout, without waiting and without proof
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -155,6 +190,49 @@ pub(crate) struct DeployArgs {
     /// Deploy to the stand-in for AWS on this machine: needs no account
     #[arg(long)]
     pub(crate) local: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangedArgs {
+    /// The services to look at; without any, all of them
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    /// Compare with where this branch or commit was left, and ask AWS for nothing: for a pull request, origin/main
+    #[arg(long, value_name = "REV")]
+    pub(crate) base: Option<String>,
+
+    /// Name every file, and the pattern that it fits
+    #[arg(long)]
+    pub(crate) explain: bool,
+
+    /// In which form: for people, or for the next step of a pipeline
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub(crate) format: ChangedFormat,
+
+    /// Look at the stand-in for AWS on this machine
+    #[arg(long)]
+    pub(crate) local: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChangedFormat {
+    /// A table
+    #[default]
+    Text,
+    /// The changed services, one a line
+    Lines,
+    /// The changed services as one JSON list
+    Json,
+    /// CHANGED=true and CHANGED_API=true or false, for $BITBUCKET_PIPELINES_VARIABLES_PATH
+    Bitbucket,
+    /// changed=true, services=[…] as JSON and changed_api=true or false, for $GITHUB_OUTPUT
+    Github,
+    /// {"include":[{"service":"api"}]}, a matrix
+    GithubMatrix,
 }
 
 #[derive(Debug, Args)]
@@ -312,6 +390,9 @@ pub(crate) struct CheckArgs {
     pub(crate) env: Option<String>,
 
     #[command(flatten)]
+    pub(crate) report: Report,
+
+    #[command(flatten)]
     pub(crate) config: Config,
 }
 
@@ -383,6 +464,17 @@ pub(crate) struct DoctorArgs {
 
     #[command(flatten)]
     pub(crate) config: Config,
+}
+
+fn report_to(text: &str) -> Result<ReportTo, String> {
+    match text.split_once('=') {
+        None if text == "markdown" => Ok(ReportTo::Markdown(None)),
+        None if text == "bitbucket" => Ok(ReportTo::Bitbucket),
+        None if text == "github" => Ok(ReportTo::GitHub),
+        None if text == "auto" => Ok(ReportTo::Auto),
+        Some(("markdown", path)) if !path.is_empty() => Ok(ReportTo::Markdown(Some(path.into()))),
+        _ => Err("give markdown, markdown=PATH, bitbucket, github or auto".to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -22,6 +22,16 @@ struct Parts {
     rendered: bool,
     transient: bool,
     engine_lost: bool,
+    places: Vec<Place>,
+}
+
+/// One fault of deploy.yaml, for whoever shows it beside the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    pub(crate) text: String,
+    pub(crate) help: Option<String>,
 }
 
 impl Error {
@@ -36,6 +46,7 @@ impl Error {
             rendered: false,
             transient: false,
             engine_lost: false,
+            places: Vec::new(),
         }))
     }
 
@@ -101,6 +112,17 @@ impl Error {
 
     pub(crate) fn is_transient(&self) -> bool {
         self.0.transient
+    }
+
+    /// The faults of deploy.yaml that the message is made of.
+    pub(crate) fn places(mut self, places: Vec<Place>) -> Self {
+        self.0.places = places;
+        self
+    }
+
+    /// Those given to `places`; empty where the error is about something else.
+    pub(crate) fn in_file(&self) -> &[Place] {
+        &self.0.places
     }
 
     /// The last lines of what failed, to be shown beneath the error; they are no part of `line`.

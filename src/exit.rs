@@ -42,8 +42,8 @@ impl Exit {
         (Self::Secret, "a required secret is missing or empty"),
         (
             Self::Gate,
-            "a gate refused: branch, approval, `after`, another rollout in flight, wrong account, dirty tree, a secret \
-             found in the image, wrong architecture, what a scan found",
+            "a gate refused: branch, approval, `after`, older than what runs, another rollout in flight, wrong account, \
+             dirty tree, a secret found in the image, wrong architecture, what a scan found",
         ),
         (Self::Build, "the build failed"),
         (Self::Registry, "the registry refused: login, push, tag"),

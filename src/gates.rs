@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::aws::ecr::scan::Registry;
 use crate::aws::ecs::{Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, Tag, TaskDefinition};
 use crate::aws::identity::Identity;
+use crate::changes::{Judgement, Order};
 use crate::config::specification::{self, Environment};
 use crate::exit::Exit;
 use crate::observe::ObservedService;
@@ -144,6 +145,42 @@ pub(crate) fn held(service: &str, recorded: Option<&BTreeMap<String, String>>, r
     );
     finding.service = Some(service.to_owned());
     Some(Hold::Same(finding))
+}
+
+/// A hold that this run leaves as it is.
+pub(crate) fn stays_held(service: &str, recorded: &BTreeMap<String, String>) -> Option<String> {
+    let held = recorded.get(Tag::Held.key())?;
+    let runs = recorded.get(Tag::Revision.key()).map_or("what ran before", |revision| short(revision));
+    Some(format!(
+        "{service}: {} was rolled back here and is held, so {runs} stays; a change of its own ends the hold, and so does \
+         `shipit deploy {service}` or --release-hold",
+        short(held)
+    ))
+}
+
+/// A hold that somebody ends on purpose, by the commit that it is on.
+pub(crate) fn released(service: &str, revision: &Revision) -> String {
+    format!("{service}: {} was rolled back here; deploying it again ends the hold", revision.short())
+}
+
+/// Older never over newer.
+pub(crate) fn older(service: &str, order: &Order, revision: &Revision, allowed: bool) -> Option<Finding> {
+    let Order::Older(running) = order else { return None };
+    let finding = Finding::new(
+        Exit::Gate,
+        format!("{} is older than {}, which runs there", revision.short(), short(running)),
+        "deploy the newer commit; to go back, `shipit rollback`, or pass --allow-older if you mean it",
+    );
+    (!allowed).then(|| Finding { service: Some(service.to_owned()), ..finding })
+}
+
+/// What runs was put there by hand, most likely to take a bad commit away: somebody has to choose before it comes back.
+pub(crate) fn by_hand(environment: &Environment, service: &str, judgement: &Judgement) -> Option<Finding> {
+    let what = judgement.by_hand.as_ref()?;
+    let guarded = environment.approval || environment.after.is_some();
+    let hint = format!("if it may be deployed over, name it: shipit deploy --env {} {service}", environment.name);
+    let finding = Finding::new(Exit::Gate, what.clone(), hint);
+    (guarded && !judgement.meant).then(|| Finding { service: Some(service.to_owned()), ..finding })
 }
 
 fn state(service: &specification::Service, found: &Service) -> Vec<Objection> {

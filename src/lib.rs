@@ -4,8 +4,10 @@
 
 mod after;
 mod approval;
+mod archive;
 mod aws;
 mod builders;
+mod changes;
 mod check;
 mod ci;
 mod cli;

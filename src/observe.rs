@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join, join_all};
 
 use crate::after::Before;
+use crate::archive::{self, ObservedArchive};
 use crate::aws::Clients;
 use crate::aws::ecr::{self, Repository};
 use crate::aws::ecs::{self, Desired, Service, Task, TaskDefinition};
 use crate::aws::identity::{Identity, identity};
+use crate::changes::Judgement;
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
 use crate::error::Result;
@@ -26,8 +28,16 @@ pub(crate) struct Observed {
     pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
+    /// In the order of the specification's archives.
+    pub(crate) archives: Vec<ObservedArchive>,
     /// The environment that must run the commit first.
     pub(crate) before: Option<Result<Before>>,
+    /// Whether each service changed, in the order of the services.
+    pub(crate) judgements: Vec<Judgement>,
+    /// The same of the archives, in their order.
+    pub(crate) archive_judgements: Vec<Judgement>,
+    /// Worth a word: patterns that mean nothing.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -93,6 +103,8 @@ pub(crate) async fn observe(
         .services
         .iter()
         .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
+    let commit = revision.full();
+    let archives = specification.archives.iter().map(|archive| archive::observe(clients, archive, &commit));
     let scanning = async {
         let is_gate =
             |service: &specification::Service| service.scan.as_ref().is_some_and(|scan| scan.fail_on.is_some());
@@ -101,11 +113,22 @@ pub(crate) async fn observe(
             false => None,
         }
     };
-    let (identity, mut services, scanning) = tokio::join!(identity(clients), join_all(services), scanning);
+    let (identity, mut services, archives, scanning) =
+        tokio::join!(identity(clients), join_all(services), join_all(archives), scanning);
     for service in &mut services {
         service.scanning.clone_from(&scanning);
     }
-    Observed { identity, region: clients.region.clone(), engines, services, before: None }
+    Observed {
+        identity,
+        region: clients.region.clone(),
+        engines,
+        services,
+        archives,
+        before: None,
+        judgements: Vec::new(),
+        archive_judgements: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 /// Reads what one service is like now. `commit_tag`: the tag of the commit that is to be deployed, where there is one.

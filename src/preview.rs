@@ -11,8 +11,9 @@ use crate::revision::short;
 const SHOWN: usize = 10;
 
 pub(crate) async fn lines(root: &Path, plan: &Plan) -> Vec<String> {
-    let mut lines: Vec<String> = plan.services.iter().map(|service| of_service(service, plan)).collect();
-    let mut bases: Vec<&str> = plan.services.iter().filter_map(|service| service.running_revision.as_deref()).collect();
+    let shipped = || plan.services.iter().filter(|service| !service.change.is_nothing());
+    let mut lines: Vec<String> = shipped().map(|service| of_service(service, plan)).collect();
+    let mut bases: Vec<&str> = shipped().filter_map(|service| service.running_revision.as_deref()).collect();
     bases.sort_unstable();
     bases.dedup();
     let remote = log::remote(root).await;

@@ -40,7 +40,7 @@ pub(crate) struct Receipt {
     pub(crate) region: Option<String>,
     /// The ARN that AWS knew the run by.
     pub(crate) identity: Option<String>,
-    approved_by: Option<String>,
+    pub(crate) approved_by: Option<String>,
     /// The manual step of the pipeline's file, or the terminal.
     approved_how: Option<String>,
     /// Why it was deployed although the environment was frozen.

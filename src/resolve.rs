@@ -29,6 +29,7 @@ pub(crate) struct Resolved {
     pub(crate) branch: Option<String>,
     pub(crate) revision: Revision,
     pub(crate) ci: Option<Ci>,
+    pub(crate) repository: Option<git::Repository>,
     /// Gates that are known to refuse already.
     pub(crate) findings: Vec<Finding>,
 }
@@ -61,7 +62,7 @@ pub(crate) async fn resolve(wanted: Wanted, vars: &Vars) -> Result<Resolved> {
         vars,
         secrets: SecretsMode::Required,
     })?;
-    Ok(Resolved { manifest, specification, branch: target.branch, revision, ci, findings })
+    Ok(Resolved { manifest, specification, branch: target.branch, revision, ci, repository, findings })
 }
 
 /// The folder of deploy.yaml, absolute: contexts are relative to it.

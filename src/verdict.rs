@@ -69,6 +69,9 @@ pub(crate) struct Outcome {
     pub(crate) digest: Option<String>,
     /// Full commit, `-dirty` appended where the tree was not clean.
     pub(crate) revision: Option<String>,
+    /// Of what is unchanged: the full commit since which it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
     /// ECS deployment id, `ecs-svc/…`.
     pub(crate) deployment: Option<String>,
     /// The engine that built it, or began to.
@@ -103,6 +106,7 @@ impl Outcome {
             exit_code,
             digest: None,
             revision: None,
+            since: None,
             deployment: None,
             builder: None,
             url: None,

@@ -159,7 +159,7 @@ fn a_builder_that_does_not_answer_is_told_and_the_other_builds() {
     ran.says(&format!("builder `{}`: no Docker Engine answers", gone.address())).says("the others build");
 
     engine.cut();
-    let ran = project.shipit(&["deploy"]).exits(5).says("no builder of deploy.yaml can be used").says("hint:");
+    let ran = project.shipit(&["deploy", "api"]).exits(5).says("no builder of deploy.yaml can be used").says("hint:");
     ran.says(&format!("`{}`", gone.address())).says(&format!("`{}`", engine.address()));
 }
 

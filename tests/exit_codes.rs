@@ -30,8 +30,10 @@ fn code_0_deployed_with_digest_and_revision() {
     assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
     assert!(service["deployment"].as_str().expect("an id").starts_with("ecs-svc/"));
     assert_eq!(aws.calls("UpdateService").len(), 1);
-    // The second deploy of the same commit is no different.
-    project.shipit(&["deploy", "--env", "dev"]).exits(0).says("deployed").says(digest);
+    // There is nothing in the same commit that does not run, unless the service is meant.
+    project.shipit(&["deploy", "--env", "dev"]).exits(0).says("nothing to deploy").says("unchanged since");
+    assert_eq!(aws.calls("UpdateService").len(), 1);
+    project.shipit(&["deploy", "--env", "dev", "api"]).exits(0).says("deployed").says(digest);
 }
 
 #[test]

@@ -18,6 +18,9 @@ mod branches;
 /// What was built before is not built again.
 mod content_key;
 
+/// What changed, and the filter of a deploy.
+mod changes;
+
 /// A pipeline's OIDC token, and what is left over beside it.
 mod credentials;
 
@@ -64,6 +67,9 @@ mod rollback;
 mod one_off;
 mod promotion;
 
+/// What a reviewer gets to see.
+mod reports;
+
 /// What runs where, the watch taken up again, and what was deployed.
 mod status;
 
@@ -88,3 +94,5 @@ mod unreachable_engine;
 
 /// An engine that has never built anything.
 mod fresh_engine;
+/// Services of `kind: zip`.
+mod zips;

@@ -192,11 +192,11 @@ fn a_commit_that_is_in_an_immutable_repository_is_scanned_all_the_same() {
     let (latest, rolled) = (aws.latest("api-dev"), aws.calls("UpdateService").len());
     aws.follow(&script("[]", FINDINGS));
     for _ in 0..2 {
-        project.shipit(&["deploy"]).exits(4).says("2 vulnerabilities in the image");
+        project.shipit(&["deploy", "api"]).exits(4).says("2 vulnerabilities in the image");
     }
     assert_eq!((aws.latest("api-dev"), aws.calls("UpdateService").len()), (latest, rolled));
     aws.follow(&script("[]", "[]"));
-    project.shipit(&["deploy"]).exits(0);
+    project.shipit(&["deploy", "api"]).exits(0);
 }
 
 #[test]

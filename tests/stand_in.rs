@@ -45,6 +45,10 @@ impl Serve {
         self.endpoint.strip_prefix("http://").unwrap()
     }
 
+    fn environment(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -243,4 +247,83 @@ fn docker_logs_in_pushes_and_pulls() {
     let pull = docker(&["pull", &reference], Vec::new());
     assert!(String::from_utf8_lossy(&pull.stdout).contains(&digest), "{}", String::from_utf8_lossy(&pull.stderr));
     assert!(docker(&["rmi", &reference], Vec::new()).status.success());
+}
+
+/// Bytes that do not repeat.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..bytes / 8).flat_map(|_| next()).collect()
+}
+
+#[test]
+fn the_aws_command_line_works_with_buckets() {
+    let serve = Serve::start();
+    let file = |name: &str| serve.path().join(name).display().to_string();
+    fs::write(file("small"), "small\n").unwrap();
+    // Large enough for the command line to send it in parts, and to fetch it in ranges.
+    fs::write(file("large"), noise(20 << 20)).unwrap();
+    serve.says("s3 mb s3://apps");
+    for name in ["small", "large"] {
+        serve.says(&format!("s3 cp {} s3://apps/dir/{name} --metadata revision=abc", file(name)));
+        serve.says(&format!("s3 cp s3://apps/dir/{name} {}", file("back")));
+        assert!(fs::read(file("back")).unwrap() == fs::read(file(name)).unwrap(), "{name}");
+    }
+    assert_eq!(
+        serve.says("s3api head-object --bucket apps --key dir/small --query Metadata.revision --output text"),
+        "abc"
+    );
+    assert!(serve.says("s3api head-object --bucket apps --key dir/large --query ETag --output text").ends_with("-3\""));
+    assert_eq!(
+        serve.says("s3api list-objects-v2 --bucket apps --delimiter / --query CommonPrefixes[].Prefix --output text"),
+        "dir/"
+    );
+    let listed = serve.says("s3api list-objects-v2 --bucket apps --page-size 1 --query Contents[].Key --output text");
+    assert_eq!(listed.split_whitespace().collect::<Vec<_>>(), ["dir/large", "dir/small"]);
+    for algorithm in ["CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME"] {
+        let put = format!(
+            "s3api put-object --bucket apps --key sums --body {} --checksum-algorithm {algorithm}",
+            file("small")
+        );
+        let output = serve.aws(&put);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Two of them need a library that is not always there.
+        assert!(output.status.success() || said.contains("botocore[crt]"), "{algorithm}: {said}");
+    }
+    let wrong = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    serve.refuses(
+        &format!("s3api put-object --bucket apps --key wrong --body {} --checksum-sha256 {wrong}", file("small")),
+        "BadDigest",
+    );
+    let copied = serve.says(
+        "s3api copy-object --bucket apps --key copy --copy-source apps/dir/large --checksum-algorithm SHA256 \
+         --metadata-directive REPLACE --metadata revision=def --query CopyObjectResult.ChecksumSHA256 --output text",
+    );
+    let head = "s3api head-object --bucket apps --key copy --checksum-mode ENABLED --output text --query";
+    assert_eq!(
+        serve.says(&format!("{head} [ChecksumSHA256,Metadata.revision,ChecksumType]")),
+        format!("{copied}\tdef\tFULL_OBJECT")
+    );
+    let ranged = serve.says(&format!(
+        "s3api get-object --bucket apps --key dir/small --range bytes=1-2 {} --query ContentRange --output text",
+        file("part")
+    ));
+    assert_eq!((ranged.as_str(), fs::read_to_string(file("part")).unwrap()), ("bytes 1-2/6", "ma".to_owned()));
+    serve.refuses(
+        &format!("s3api put-object --bucket apps --key copy --if-none-match * --body {}", file("small")),
+        "PreconditionFailed",
+    );
+    serve.refuses("s3api head-object --bucket apps --key nothing", "404");
+    serve.refuses("s3api get-object --bucket nobodys --key x /dev/null", "NoSuchBucket");
+    // It is sent on to the bucket's own region.
+    let region = serve.says("s3api head-bucket --bucket apps --region eu-central-1 --query BucketRegion --output text");
+    assert_eq!(Some(region.as_str()), serve.environment("AWS_REGION"));
+    serve.says("s3 rm s3://apps --recursive");
+    serve.says("s3 rb s3://apps");
+    assert_eq!(serve.says("s3 ls"), "");
 }

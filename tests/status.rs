@@ -56,7 +56,7 @@ fn an_environment_that_cannot_be_read_hides_no_other() {
 #[test]
 fn a_refused_read_takes_away_a_part_only() {
     let (project, _aws) = deploying(r#"{"deny": ["ecs:ListTagsForResource"], "services": {"dev/api": {}}}"#);
-    project.shipit(&["deploy"]).exits(0);
+    project.shipit(&["deploy", "--all"]).exits(0);
     let ran = project.shipit(&["status", "--env", "dev"]).exits(0);
     // The image's own tag still says which commit it is of.
     ran.says("steady").says("its tags could not be read").says(&project.head()[..12]);

@@ -3,6 +3,7 @@
 //! Credentials come from a pipeline's OIDC token or from the SDK's usual chain (`precedence`) and stay in memory; an
 //! environment's `role` is assumed on top of them.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -74,6 +75,7 @@ pub(crate) struct Clients {
     choice: Choice,
     role: Option<String>,
     calls: Calls,
+    s3: Arc<OnceLock<aws_sdk_s3::Client>>,
 }
 
 impl Clients {
@@ -109,6 +111,16 @@ impl Clients {
             choice,
             role: environment.role.clone(),
             calls,
+            s3: Arc::default(),
+        })
+    }
+
+    /// S3, made when a run first has a bucket to do with. Whether a bucket is part of the host or of the path is the SDK's
+    /// decision: it takes the path where the endpoint is an address of numbers.
+    pub(super) fn s3(&self) -> &aws_sdk_s3::Client {
+        self.s3.get_or_init(|| {
+            let config = aws_sdk_s3::config::Builder::from(&self.config).interceptor(self.calls.clone());
+            aws_sdk_s3::Client::from_conf(config.build())
         })
     }
 

@@ -18,6 +18,7 @@ pub(crate) mod logs;
 pub(crate) mod pace;
 mod precedence;
 mod remembered;
+pub(crate) mod s3;
 pub(crate) mod web_identity;
 
 pub(crate) use calls::Calls;

@@ -8,6 +8,7 @@ pub(crate) mod committed;
 pub(crate) mod file;
 mod github;
 mod gitlab;
+pub(crate) mod insights;
 pub(crate) mod proof;
 pub(crate) mod traces;
 

@@ -3,18 +3,36 @@
 
 use serde_json::json;
 
+use super::review::Reports;
 use super::{Context, written};
 use crate::check::{check, pipelines, shared};
 use crate::cli::CheckArgs;
 use crate::config::{self, ResolveInput, SecretsMode};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::report::Format;
+use crate::report::{Format, Review};
 
 /// A commit that stands for any: what is checked does not depend on it.
 const ANY_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 pub(super) async fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
+    let reports = Reports::of(&args.report.to, &args.config, context)?;
+    let mut found = Found::default();
+    let ended = look(args, context, &mut found).await;
+    found.errors.extend(ended.as_ref().err().cloned());
+    let review = Review::of_check(args.env.as_deref(), &found.errors, &found.warnings);
+    reports.publish(Some(review), &ended).await;
+    ended
+}
+
+/// What is told at the end.
+#[derive(Default)]
+struct Found {
+    errors: Vec<Error>,
+    warnings: Vec<Error>,
+}
+
+async fn look(args: &CheckArgs, context: &Context, found: &mut Found) -> Result<Exit> {
     let manifest = config::load(&args.config.config)?;
     let environments: Vec<&str> = match &args.env {
         Some(name) => vec![name],
@@ -40,11 +58,12 @@ pub(super) async fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
             }
             resolved => resolved?,
         };
-        services = specification.services.len();
+        services = specification.names.len();
         for (service, error) in check(&specification) {
+            let error = error.of(&service);
             // The same fault in every environment is one fault.
             if !findings.iter().any(|known| known.line() == error.line()) {
-                findings.push(error.of(&service));
+                findings.push(error);
             }
         }
         specifications.push(specification);
@@ -69,6 +88,7 @@ pub(super) async fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
             &format!("nothing is wrong: {services} services in {environments}").replace("1 services", "1 service"),
         )?;
     }
+    *found = Found { errors: findings, warnings: pipelines.warnings };
     Ok(exit)
 }
 

@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
+use super::review::Reports;
 use super::{Context, Noted, approve, reported};
 use crate::after;
 use crate::approval::Approved;
 use crate::aws::{Clients, Settings, credentials};
 use crate::builders::Builders;
+use crate::changes::{Filter, Judge, candidates, dead_patterns};
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
 use crate::cli::DeployArgs;
@@ -30,6 +32,7 @@ use crate::plan::{Finding, Plan, Request, plan};
 use crate::preview;
 use crate::receipt::{Before, ImageNote};
 use crate::registry::Proxies;
+use crate::report::{Review, What};
 use crate::resolve::{Resolved, Wanted, resolve};
 use crate::reuse;
 use crate::revision::short;
@@ -39,11 +42,20 @@ use crate::verdict::{Outcome, Verdict};
 const CONTEXTS_AT_ONCE: usize = 3;
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
-    reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
+    let reports = Reports::of(&args.report.to, &args.target.config, context)?;
+    let mut review = None;
+    let ended = reported(context, "deploy", args.dry_run, args.receipt.as_deref(), async |events, cancel, noted| {
         let run = Run { args: &args, context, events, cancel, noted };
-        run.to_the_end().await
+        let ended = run.to_the_end().await;
+        let what = if args.dry_run { What::Plan } else { What::Deploy };
+        let outcomes = ended.as_ref().map(|(_, outcomes)| outcomes.as_slice());
+        let Noted { receipt, plan, .. } = &*noted.borrow();
+        review = Some(Review::of_deploy(what, receipt, plan.as_ref(), outcomes));
+        ended
     })
-    .await
+    .await;
+    reports.publish(review, &ended).await;
+    ended
 }
 
 struct Run<'a> {
@@ -83,10 +95,13 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let builders = self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?;
+        let builders = match specification.services.is_empty() {
+            true => Err(Error::new(Exit::Build, "nothing is built, so no engine was looked for")),
+            false => self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?,
+        };
         let clients = Clients::connect(&specification.environment, settings).await?;
-        for service in &specification.services {
-            self.events.of(&service.name).stage(Stage::Preflight);
+        for name in &specification.names {
+            self.events.of(name).stage(Stage::Preflight);
         }
         let (mut plan, mut before) = self.plan(resolved, &clients, settings, &builders).await?;
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
@@ -98,7 +113,7 @@ impl Run<'_> {
         let approved = loop {
             let approved = match self.approved(&plan, resolved).await {
                 Ok(approved) => approved,
-                Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
+                Err(refused) if refused.exit() == Exit::Gate => return Ok(deploy::refused(&plan, &refused)),
                 Err(error) => return Err(error),
             };
             if !approved.as_ref().is_some_and(|approved| approved.took_time) {
@@ -112,8 +127,9 @@ impl Run<'_> {
             self.events.warn(format!("what runs has changed since it was shown: {names}"), None);
             self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
             self.note_plan(&plan);
-            if plan.services.iter().all(|service| deploy::refusal(&plan, &service.service).is_some()) {
-                return Ok(deploy::planned(&plan));
+            let planned = deploy::planned(&plan);
+            if planned.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+                return Ok(planned);
             }
         };
         self.noted.borrow_mut().receipt.approved(approved.as_ref());
@@ -164,6 +180,7 @@ impl Run<'_> {
             branch: resolved.branch.clone(),
             allow_dirty: self.args.allow_dirty,
             release_hold: self.args.release_hold,
+            allow_older: self.args.allow_older,
             dry_run: self.args.dry_run,
         };
         let mut plan = plan(&resolved.specification, &observed, &request, self.findings(resolved).await);
@@ -220,7 +237,7 @@ impl Run<'_> {
             branch: resolved.branch.clone(),
             revision: Some(resolved.revision.full()),
             subject: resolved.revision.subject.clone(),
-            services: specification.services.iter().map(|service| service.name.clone()).collect(),
+            services: specification.names.clone(),
             local: self.args.local,
         });
     }
@@ -240,17 +257,21 @@ impl Run<'_> {
     }
 
     fn note_plan(&self, plan: &Plan) {
-        let receipt = &mut self.noted.borrow_mut().receipt;
+        let mut noted = self.noted.borrow_mut();
+        noted.plan = Some(plan.clone());
+        let receipt = &mut noted.receipt;
         receipt.account.clone_from(&plan.account);
         receipt.region = Some(plan.region.clone());
         receipt.identity.clone_from(&plan.identity);
         receipt.before = plan
             .services
             .iter()
-            .map(|service| Before {
-                service: service.service.clone(),
-                revision: service.running_revision.clone(),
-                digest: service.running_digest.clone(),
+            .map(|service| (&service.service, &service.running_revision, &service.running_digest))
+            .chain(plan.archives.iter().map(|zip| (&zip.service, &zip.running_revision, &zip.running_digest)))
+            .map(|(service, revision, digest)| Before {
+                service: service.clone(),
+                revision: revision.clone(),
+                digest: digest.clone(),
             })
             .collect();
         receipt.images = plan
@@ -274,20 +295,58 @@ impl Run<'_> {
         let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
         let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
         if let Some(name) = &resolved.specification.environment.after {
-            let names: Vec<String> =
-                resolved.specification.services.iter().map(|service| service.name.clone()).collect();
             let before = resolved.manifest.resolve(&ResolveInput {
                 environment: name,
                 branch: resolved.branch.as_deref(),
                 commit: Some(&resolved.revision.full()),
-                services: &names,
+                services: &resolved.specification.names,
                 vars: &self.context.vars,
                 secrets: SecretsMode::Optional,
             })?;
             self.hide(&before);
             observed.before = Some(after::read(before, settings).await);
         }
+        self.judge(resolved, clients, &mut observed).await?;
         Ok(observed)
+    }
+
+    /// What changed, and how the commit stands to what runs.
+    async fn judge(&self, resolved: &Resolved, clients: &Clients, observed: &mut Observed) -> Result<()> {
+        let Resolved { specification, revision, repository, .. } = resolved;
+        let uncommitted = match repository {
+            Some(repository) if revision.dirty => repository.uncommitted_files().await?,
+            _ => Vec::new(),
+        };
+        let judge = repository.as_ref().map(|repository| Judge {
+            repository,
+            config: &self.args.target.config.config,
+            manifest: &resolved.manifest,
+            environment: &specification.environment.name,
+            branch: resolved.branch.as_deref(),
+            head: &revision.commit,
+            uncommitted,
+            every_file: false,
+            vars: &self.context.vars,
+            events: self.events,
+        });
+        let filter = Filter {
+            all: self.args.all,
+            rebuild: self.args.rebuild,
+            named: &self.args.services,
+            base: self.args.base.as_deref(),
+            release_hold: self.args.release_hold,
+        };
+        let candidates = candidates(clients, specification, &observed.services, &observed.archives).await;
+        observed.judgements = filter.judge(judge.as_ref(), &candidates).await?;
+        observed.archive_judgements = observed.judgements.split_off(specification.services.len());
+        if let (Some(Ok(before)), Some(judge)) = (&mut observed.before, &judge) {
+            let name = before.specification.environment.name.clone();
+            before.compare(&Judge { environment: &name, ..judge.clone() }, &revision.full()).await?;
+        }
+        if let Some(repository) = repository {
+            observed.notes = dead_patterns(repository, &revision.commit, specification).await?;
+        }
+        Ok(())
     }
 
     /// The secrets of that environment besides those of this one.
@@ -323,7 +382,12 @@ impl Run<'_> {
         observed: &mut Observed,
     ) {
         let rebuild = self.args.rebuild;
-        let looks = specification.services.iter().zip(&observed.services).map(|(service, seen)| async move {
+        let services = specification.services.iter().zip(&observed.services).zip(&observed.judgements);
+        let looks = services.map(|((service, seen), judgement)| async move {
+            // What is not deployed needs no image.
+            if judgement.change.is_nothing() {
+                return None;
+            }
             // Without its repository there is nothing to look into, and a finding says so.
             let repository = seen.repository.as_ref().ok()?;
             let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
@@ -354,9 +418,4 @@ impl Run<'_> {
     async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
         unless_cancelled(self.cancel, "interrupted before anything was changed", step).await
     }
-}
-
-fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {
-    let refused = |name: &str| Outcome::failed(name, Verdict::Refused, error);
-    plan.services.iter().map(|service| refused(&service.service)).collect()
 }

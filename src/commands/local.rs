@@ -17,7 +17,9 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
-use crate::local::{self, Credentials, DEFAULT_PORT, Options, OtherRegistry, RuntimeChoice, SeedService, StandIn};
+use crate::local::{
+    self, Credentials, DEFAULT_PORT, Options, OtherRegistry, RuntimeChoice, SeedBucket, SeedService, StandIn,
+};
 use crate::secret::Secret;
 use crate::vars::Vars;
 
@@ -260,7 +262,7 @@ fn options(
     vars: &Vars,
 ) -> Result<Options> {
     let default_region = vars.get("AWS_REGION").or_else(|| vars.get("AWS_DEFAULT_REGION")).unwrap_or(REGION);
-    let mut seed = Vec::new();
+    let (mut seed, mut buckets) = (Vec::new(), Vec::new());
     let (mut account, mut region) = (ACCOUNT.to_owned(), default_region.to_owned());
     if let Some(manifest) = manifest {
         for (at, name) in manifest.environments.keys().enumerate() {
@@ -280,6 +282,11 @@ fn options(
                 account = its_account.clone().unwrap_or(account);
                 region = environment.region.clone().unwrap_or(region);
             }
+            buckets.extend(specification.archives.iter().map(|archive| SeedBucket {
+                account: environment.account.clone(),
+                region: environment.region.clone(),
+                name: archive.bucket.clone(),
+            }));
             seed.extend(specification.services.iter().map(|service| SeedService {
                 account: its_account.clone(),
                 region: environment.region.clone(),
@@ -297,5 +304,5 @@ fn options(
             }));
         }
     }
-    Ok(Options { state_dir, port, account, region, seed, runtime, registry: None })
+    Ok(Options { state_dir, port, account, region, seed, buckets, runtime, registry: None })
 }

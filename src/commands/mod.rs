@@ -1,6 +1,7 @@
 //! A file a command: arguments → options → one call. A decision about the domain belongs below.
 
 mod approve;
+mod changed;
 mod check;
 mod deploy;
 mod doctor;
@@ -8,6 +9,7 @@ mod history;
 mod init;
 pub(crate) mod local;
 mod manual;
+mod review;
 mod rollback;
 mod run;
 mod status;
@@ -28,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
+use crate::plan::Plan;
 use crate::receipt::{self, Receipt};
 use crate::redact::Redactor;
 use crate::report::{Console, Reporting};
@@ -58,6 +61,7 @@ pub(crate) async fn run(cli: Cli, context: &Context) -> Result<Exit> {
         Command::Deploy(args) => deploy::run(args, context).await,
         Command::Wait(args) => wait::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
+        Command::Changed(args) => changed::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
@@ -102,7 +106,7 @@ async fn finish(
     noted: RefCell<Noted>,
     path: Option<&Path>,
 ) -> Result<Exit> {
-    let Noted { mut receipt, secrets } = noted.into_inner();
+    let Noted { mut receipt, secrets, .. } = noted.into_inner();
     let (mut exit_code, services) = match &ended {
         Ok((_, outcomes)) => (worst(outcomes), outcomes.clone()),
         Err(error) => (error.exit(), Vec::new()),
@@ -121,15 +125,18 @@ async fn finish(
     ended.map(|_| exit_code)
 }
 
-/// What a run notes down for its receipt, and what must not be read in it.
+/// What a run notes down for its receipt and its reports, and what must not be read in it.
 struct Noted {
     receipt: Receipt,
+    /// The last plan that was shown.
+    plan: Option<Plan>,
     secrets: BTreeMap<String, Secret>,
 }
 
 impl Noted {
     fn begin(command: &'static str) -> RefCell<Self> {
-        RefCell::new(Self { receipt: Receipt::begin(command, Timestamp::now()), secrets: BTreeMap::new() })
+        let receipt = Receipt::begin(command, Timestamp::now());
+        RefCell::new(Self { receipt, plan: None, secrets: BTreeMap::new() })
     }
 }
 

@@ -115,7 +115,7 @@ impl Run<'_> {
             branch: None,
             revision: None,
             subject: None,
-            services: specification.services.iter().map(|service| service.name.clone()).collect(),
+            services: specification.names.clone(),
             local: self.args.local,
         });
     }
@@ -136,10 +136,12 @@ impl Run<'_> {
         receipt.before = plan
             .services
             .iter()
-            .map(|step| Before {
-                service: step.service.clone(),
-                revision: step.from.revision.clone(),
-                digest: step.from.digest.clone(),
+            .map(|step| (&step.service, &step.from))
+            .chain(plan.archives.iter().map(|step| (&step.service, &step.from)))
+            .map(|(service, from)| Before {
+                service: service.clone(),
+                revision: from.revision.clone(),
+                digest: from.digest.clone(),
             })
             .collect();
     }
@@ -151,5 +153,5 @@ impl Run<'_> {
 }
 
 fn refused_all(plan: &Plan, error: &Error) -> Vec<Outcome> {
-    plan.services.iter().map(|step| Outcome::failed(&step.service, Verdict::Refused, error)).collect()
+    plan.names.iter().map(|name| Outcome::failed(name, Verdict::Refused, error)).collect()
 }

@@ -76,6 +76,13 @@ async fn task(
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
     }
+    if let Some(zip) = specification.archives.first() {
+        return Err(Error::new(
+            Exit::Usage,
+            format!("`{}` is a zip: it has no container that could run a command", zip.name),
+        )
+        .hint("name a service that is a container"));
+    }
     for warning in credentials::warnings(&clients, args.timeout).await {
         events.warn(warning, None);
     }

@@ -8,7 +8,7 @@ use crate::aws::identity::identity;
 use crate::aws::{Clients, Settings, credentials};
 use crate::cli::WaitArgs;
 use crate::config::specification::Specification;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::gates;
@@ -62,6 +62,17 @@ async fn watch(
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<Vec<Outcome>> {
+    let zips: Vec<&str> = specification.archives.iter().map(|archive| archive.name.as_str()).collect();
+    if specification.services.is_empty() {
+        return Err(Error::new(
+            Exit::Usage,
+            format!("{} has no rollout to wait for: a zip is live at once", zips.join(", ")),
+        )
+        .hint("see what is live with shipit status"));
+    }
+    for zip in zips {
+        events.of(zip).note("a zip has no rollout to wait for");
+    }
     let clients = Clients::connect(&specification.environment, settings).await?;
     let identity = identity(&clients).await?;
     if let Some(finding) = gates::account(&specification.environment, &identity) {

@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use crate::changes::Pattern;
 use crate::config::cache::Cache;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::interpolate::Template;
-use crate::config::manifest::{BeforeDeploy, Environment, Manifest, Scan, Service};
+use crate::config::manifest::{ArtefactKind, BeforeDeploy, Environment, Manifest, Scan, Service};
 use crate::config::settings::{AwsSettings, Setting, Settings};
 use crate::config::tree::{Node, Path, Step, steps};
 use crate::config::{dependencies, grammar, locate, names, scan, suggest};
@@ -35,11 +36,12 @@ pub(super) fn check(manifest: &Manifest, tree: &Node, text: &str, limit: usize) 
     for (name, service) in &manifest.services {
         check.service(manifest, name, service);
     }
+    check.places_of_zips(manifest);
     check.found
 }
 
-struct Check<'t> {
-    tree: &'t Node,
+pub(super) struct Check<'t> {
+    pub(super) tree: &'t Node,
     text: &'t str,
     limit: usize,
     found: Vec<Diagnostic>,
@@ -47,7 +49,7 @@ struct Check<'t> {
 
 impl Check<'_> {
     /// Notes a fault of the value at `path`, unless that value is known to be faulty already.
-    fn fault(&mut self, path: &[Step], part: Option<&str>, message: String, help: Option<String>) {
+    pub(super) fn fault(&mut self, path: &[Step], part: Option<&str>, message: String, help: Option<String>) {
         if self.is_full() {
             return;
         }
@@ -59,7 +61,7 @@ impl Check<'_> {
     }
 
     /// The same for the key.
-    fn key_fault(&mut self, path: &[Step], message: String, help: Option<String>) {
+    pub(super) fn key_fault(&mut self, path: &[Step], message: String, help: Option<String>) {
         let span = locate::key(self.tree, self.text, path);
         self.note(path, span, message, help);
     }
@@ -76,11 +78,11 @@ impl Check<'_> {
         });
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.found.len() >= self.limit
     }
 
-    fn grammar(&mut self, path: &[Step], value: &str, rule: fn(&str) -> Result<(), &'static str>) {
+    pub(super) fn grammar(&mut self, path: &[Step], value: &str, rule: fn(&str) -> Result<(), &'static str>) {
         if let Err(wrong) = rule(value) {
             self.fault(path, None, format!("`{value}` {wrong}"), None);
         }
@@ -213,11 +215,16 @@ impl Check<'_> {
         }
         self.patterns(&join(&at, "ignore"), &service.ignore);
         self.depends_on(manifest, name, service);
+        self.kind(name, service);
         for environment in manifest.environments.keys() {
             if self.is_full() {
                 break;
             }
-            self.settings(name, environment, &Settings::of(name, service, environment));
+            let settings = Settings::of(name, service, environment);
+            match service.kind.unwrap_or_default() {
+                ArtefactKind::Container => self.settings(name, environment, &settings),
+                ArtefactKind::Zip => self.zip(name, environment, service, &settings),
+            }
         }
     }
 
@@ -246,6 +253,8 @@ impl Check<'_> {
                 self.fault(&path, None, "this pattern is empty".to_owned(), None);
             } else if pattern.contains("${") {
                 self.fault(&path, Some("${"), "`${…}` is not read in patterns".to_owned(), None);
+            } else if let Err(wrong) = Pattern::new(pattern) {
+                self.fault(&path, None, format!("`{pattern}` {wrong}"), None);
             }
         }
     }
@@ -289,9 +298,8 @@ impl Check<'_> {
             self.template(setting, settings, true);
         }
         let names = [&settings.cluster, &settings.service, &settings.container].into_iter().flatten();
-        for (setting, rule) in std::iter::once((&settings.repository, grammar::repository as fn(&str) -> _))
-            .chain(names.map(|setting| (setting, grammar::ecs_name as fn(&str) -> _)))
-        {
+        let repository = settings.repository.iter().map(|setting| (setting, grammar::repository as fn(&str) -> _));
+        for (setting, rule) in repository.chain(names.map(|setting| (setting, grammar::ecs_name as fn(&str) -> _))) {
             let known = |name: &str| match name {
                 "env" => Some(Cow::from(environment)),
                 "service" => Some(Cow::from(service)),
@@ -331,7 +339,7 @@ impl Check<'_> {
         }
     }
 
-    fn secrets(&mut self, settings: &Settings<'_>) {
+    pub(super) fn secrets(&mut self, settings: &Settings<'_>) {
         let mut variables: HashMap<String, &str> = HashMap::new();
         for (index, secret) in settings.secrets.value.iter().enumerate() {
             let path = join(&settings.secrets.path, index);
@@ -357,7 +365,7 @@ impl Check<'_> {
         }
     }
 
-    fn template(&mut self, setting: &Setting<&str>, settings: &Settings<'_>, secrets_allowed: bool) {
+    pub(super) fn template(&mut self, setting: &Setting<&str>, settings: &Settings<'_>, secrets_allowed: bool) {
         const BUILT_IN: [&str; 4] = ["env", "service", "branch", "commit"];
         let template = match Template::parse(setting.value) {
             Ok(template) => template,

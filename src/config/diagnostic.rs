@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
+use crate::error::Place;
 use crate::redact::sanitize;
 
 /// Of a line longer than this, in bytes, only the number is shown. No person wrote it.
@@ -41,6 +42,11 @@ impl Diagnostic {
         &self.message
     }
 
+    fn place(&self, text: &str) -> Place {
+        let line = Excerpt::around(text, &self.span).line;
+        Place { line, text: self.message.clone(), help: self.help.clone() }
+    }
+
     fn render(&self, file: &str, text: &str) -> String {
         let excerpt = Excerpt::around(text, &self.span);
         let message = sanitize(&self.message);
@@ -66,6 +72,14 @@ pub(super) fn render(file: &str, text: &str, mut faults: Vec<Diagnostic>) -> Str
     faults.dedup();
     let rendered: Vec<String> = faults.iter().map(|fault| fault.render(file, text)).collect();
     rendered.join("\n\n")
+}
+
+/// The same faults for whoever shows them beside the lines of the file.
+pub(super) fn places(text: &str, faults: &[Diagnostic]) -> Vec<Place> {
+    let mut places: Vec<Place> = faults.iter().map(|fault| fault.place(text)).collect();
+    places.sort_by_key(|place| place.line);
+    places.dedup();
+    places
 }
 
 /// The line of the fault.

@@ -41,7 +41,10 @@ impl Filling<'_> {
     pub(super) fn service(&self, root: &Path, settings: &Settings<'_>) -> Result<Service> {
         let context = clean(&root.join(self.plain_or(settings.context.as_ref(), ".")?));
         let dockerfile = clean(&context.join(self.plain_or(settings.dockerfile.as_ref(), "Dockerfile")?));
-        let repository = self.named(&settings.repository, grammar::repository)?;
+        let repository = settings.repository.as_ref().ok_or_else(|| {
+            Error::new(Exit::Usage, format!("deploy.yaml, services.{}: `repository` is missing", self.service))
+        })?;
+        let repository = self.named(repository, grammar::repository)?;
         let cluster = match &settings.cluster {
             Some(setting) => self.named(setting, grammar::ecs_name)?,
             None => self.default_name(self.input.environment, "cluster")?,
@@ -69,6 +72,8 @@ impl Filling<'_> {
                 .collect(),
             secrets: settings.secrets.value.to_vec(),
             readable_secrets,
+            paths: settings.paths.map(<[String]>::to_vec),
+            ignore: settings.ignore.to_vec(),
             commit_args: settings
                 .build_args
                 .iter()
@@ -112,7 +117,7 @@ impl Filling<'_> {
         Ok(Arguments { build_args: filled, unknown_args, readable_secrets: readable.cloned().collect() })
     }
 
-    fn built_in(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(super) fn built_in(&self, name: &str) -> Option<Cow<'_, str>> {
         match name {
             "env" => Some(self.input.environment.into()),
             "service" => Some(self.service.into()),
@@ -122,16 +127,16 @@ impl Filling<'_> {
         }
     }
 
-    fn plain(&self, setting: &Setting<&str>) -> Result<String> {
+    pub(super) fn plain(&self, setting: &Setting<&str>) -> Result<String> {
         template(setting)?.fill(|name| self.built_in(name)).map_err(|name| unknown(setting, name))
     }
 
-    fn plain_or(&self, setting: Option<&Setting<&str>>, default: &str) -> Result<String> {
+    pub(super) fn plain_or(&self, setting: Option<&Setting<&str>>, default: &str) -> Result<String> {
         setting.map_or_else(|| Ok(default.to_owned()), |setting| self.plain(setting))
     }
 
     /// The file was checked, but not with this branch and this commit.
-    fn named(&self, setting: &Setting<&str>, rule: fn(&str) -> Result<(), &'static str>) -> Result<String> {
+    pub(super) fn named(&self, setting: &Setting<&str>, rule: fn(&str) -> Result<(), &'static str>) -> Result<String> {
         let value = self.plain(setting)?;
         match rule(&value) {
             Ok(()) => Ok(value),
@@ -180,15 +185,15 @@ fn duration(setting: &Setting<&str>) -> Result<std::time::Duration> {
     grammar::duration(setting.value).map_err(|wrong| wrong_value(setting, &format!("`{}` {wrong}", setting.value)))
 }
 
-fn template<'s>(setting: &Setting<&'s str>) -> Result<Template<'s>> {
+pub(super) fn template<'s>(setting: &Setting<&'s str>) -> Result<Template<'s>> {
     Template::parse(setting.value).map_err(|malformed| wrong_value(setting, malformed.message))
 }
 
-fn wrong_value(setting: &Setting<&str>, what: &str) -> Error {
+pub(super) fn wrong_value(setting: &Setting<&str>, what: &str) -> Error {
     Error::new(Exit::Usage, format!("deploy.yaml, {}: {what}", describe_path(&setting.path)))
 }
 
-fn unknown(setting: &Setting<&str>, name: &str) -> Error {
+pub(super) fn unknown(setting: &Setting<&str>, name: &str) -> Error {
     let error = wrong_value(setting, &format!("`${{{name}}}` is not known here"));
     match name {
         "commit" => error.hint("run shipit in a git checkout with at least one commit, or in a pipeline"),
@@ -198,6 +203,6 @@ fn unknown(setting: &Setting<&str>, name: &str) -> Error {
 }
 
 /// Without `.` steps. `..` stays: behind a symbolic link it means something else than its text does.
-fn clean(path: &Path) -> PathBuf {
+pub(super) fn clean(path: &Path) -> PathBuf {
     path.components().collect()
 }

@@ -95,6 +95,30 @@ pub(crate) fn repository(value: &str) -> Result<(), &'static str> {
         .ok_or("is no ECR repository: use lower-case letters and digits, joined by single `.`, `_`, `-` or `/`")
 }
 
+/// The rules of S3 for general purpose buckets.
+pub(super) fn bucket(value: &str) -> Result<(), &'static str> {
+    let words = value.split('.').all(|word| !word.is_empty() && !word.starts_with('-') && !word.ends_with('-'));
+    let known = value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+    let address = value.parse::<std::net::Ipv4Addr>().is_ok();
+    let good = words && known && !address && (3..=63).contains(&value.len());
+    good.then_some(()).ok_or("is no S3 bucket: use 3 to 63 lower-case letters, digits, `-` and `.`, without `s3://`")
+}
+
+/// What every client of S3 can handle.
+pub(super) fn object_key(value: &str) -> Result<(), &'static str> {
+    if value.starts_with('/') {
+        return Err("begins with `/`: the keys of a bucket have no root");
+    }
+    if value.is_empty() || value.ends_with('/') || value.contains("//") {
+        return Err("is no key of an object: a name has to stand between the `/` and at the end");
+    }
+    if value.split('/').any(|name| matches!(name, "." | "..")) {
+        return Err("has `.` or `..` in it, which clients of S3 read in different ways");
+    }
+    let good = value.len() <= 1024 && !value.chars().any(char::is_control);
+    good.then_some(()).ok_or("is no key of an object: it may have 1024 bytes and no control characters")
+}
+
 /// Clusters, services and containers of ECS.
 pub(crate) fn ecs_name(value: &str) -> Result<(), &'static str> {
     let good = (1..=255).contains(&value.len())

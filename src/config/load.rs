@@ -31,6 +31,14 @@ pub(crate) fn load(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
+/// The file as it was in another commit, for a comparison; `None` where this version of shipit cannot read it.
+pub(crate) fn earlier(bytes: &[u8], root: &Path) -> Option<Manifest> {
+    let text = decode_utf8(bytes, "deploy.yaml").ok()?;
+    let mut manifest = from_text(text).ok()?;
+    root.clone_into(&mut manifest.root);
+    Some(manifest)
+}
+
 /// The same for a text that is not a file yet: the deploy.yaml of that folder. Every error has `Exit::Usage`.
 pub(crate) fn load_text(text: &str, folder: &Path) -> Result<Manifest> {
     let mut manifest = judged(text, super::FILE_NAME)?;
@@ -41,11 +49,12 @@ pub(crate) fn load_text(text: &str, folder: &Path) -> Result<Manifest> {
 fn judged(text: &str, shown: &str) -> Result<Manifest> {
     from_text(text).map_err(|faults| {
         let count = faults.len();
+        let places = diagnostic::places(text, &faults);
         let mut rendered = diagnostic::render(shown, text, faults);
         if count >= MAX_FAULTS {
             rendered.push_str("\n\nerror: there may be more; these are the first that were found");
         }
-        Error::rendered(Exit::Usage, rendered)
+        Error::rendered(Exit::Usage, rendered).places(places)
     })
 }
 
@@ -261,7 +270,7 @@ services:
                 env("{ branch: d }\n  Dev: { branch: e }"),
                 "`Dev` would read the secrets of `dev`: the variables of both begin with DEV_ @ 4:3",
             ),
-            (api("kind: zip"), "unknown key `kind` @ 7:5"),
+            (api("kinds: zip"), "unknown key `kinds` @ 7:5"),
             (api("secrets: DB_HOST"), "expected a list, found text @ 7:14"),
             (api("secrets: [A, B, A]"), "`A` is there twice @ 7:21"),
             (api("secrets: [a-b, a_b]"), "`a_b` and `a-b` would be the same variable @ 7:20"),

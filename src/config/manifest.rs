@@ -213,12 +213,20 @@ pub(crate) struct EnvironmentAws {
     pub(crate) role: Option<String>,
 }
 
-/// One service: how its image is built, where it is pushed, and which ECS service runs it.
+/// One service: how its image is built, where it is pushed, and which ECS service runs it; or, with `kind: zip`, which
+/// files are packed and where in S3 they go.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a map with `repository`")]
+#[schemars(extend(
+    "if" = {"properties": {"kind": {"const": "zip"}}, "required": ["kind"]},
+    "then" = {"required": ["bucket"]},
+    "else" = {"required": ["repository"]}
+))]
 #[expect(clippy::struct_field_names, reason = "`service` is the word of deploy.yaml and of ECS")]
 pub(crate) struct Service {
-    /// The build context, relative to this file. Default: `.`.
+    /// What is delivered: an image that ECS runs (`container`, the default), or a zip in an S3 bucket (`zip`).
+    pub(crate) kind: Option<ArtefactKind>,
+    /// The build context, relative to this file; of a zip, the folder whose files are packed. Default: `.`.
     pub(crate) context: Option<String>,
     /// The Dockerfile, relative to the context. Default: `Dockerfile`.
     pub(crate) dockerfile: Option<String>,
@@ -242,8 +250,8 @@ pub(crate) struct Service {
     /// Patterns of files that never concern it; they win over `paths`.
     #[serde(default)]
     pub(crate) ignore: Vec<String>,
-    /// The ECR repository, as in `api-${env}`.
-    pub(crate) repository: String,
+    /// The ECR repository, as in `api-${env}`. A container has to have one.
+    pub(crate) repository: Option<String>,
     /// The ECS cluster. Default: `${env}`.
     pub(crate) cluster: Option<String>,
     /// The ECS service. Default: this service's key.
@@ -265,11 +273,32 @@ pub(crate) struct Service {
     /// built side by side all the same.
     #[serde(default)]
     pub(crate) depends_on: Vec<String>,
+    /// The S3 bucket, as in `apps-${env}`. A zip has to have one.
+    pub(crate) bucket: Option<String>,
+    /// Where in the bucket the zip of one commit is kept; it has `${commit}` once. Default: `${service}/${commit}.zip`.
+    pub(crate) key: Option<String>,
+    /// Where in the bucket the zip is that is live. Default: `${service}/latest.zip`.
+    pub(crate) latest_key: Option<String>,
+    /// Patterns of files that are not packed, as in a `.dockerignore` and relative to `context`; the last that matches
+    /// wins, and `!` takes a file in again. `.git` is never packed. The file `.dockerignore` itself is not read.
+    #[serde(default)]
+    pub(crate) exclude: Vec<String>,
     /// What ECR's scan of the image has to come to. It replaces the environment's, whole.
     pub(crate) scan: Option<Scan>,
     /// What differs in one environment.
     #[serde(default)]
     pub(crate) environments: IndexMap<String, Override>,
+}
+
+/// What a service is delivered as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ArtefactKind {
+    /// An image in ECR, run by an ECS service.
+    #[default]
+    Container,
+    /// A zip of files in an S3 bucket. What picks it up there is not shipit's.
+    Zip,
 }
 
 /// A task on the new image, with the service's own task definition and network, after the push and before the rollout.
@@ -322,6 +351,14 @@ pub(crate) struct Override {
     pub(crate) rebuild_after: Option<String>,
     /// Any text; another one than before means a build.
     pub(crate) rebuild_token: Option<String>,
+    /// The S3 bucket.
+    pub(crate) bucket: Option<String>,
+    /// Where in the bucket the zip of one commit is kept.
+    pub(crate) key: Option<String>,
+    /// Where in the bucket the zip is that is live.
+    pub(crate) latest_key: Option<String>,
+    /// Replaces the service's list.
+    pub(crate) exclude: Option<Vec<String>>,
     /// Replaces the service's, whole.
     pub(crate) scan: Option<Scan>,
 }

@@ -2,7 +2,7 @@
 
 use crate::config::builder::Builders;
 use crate::config::fill::{self, Filling};
-use crate::config::manifest::{ImageSource, Manifest};
+use crate::config::manifest::{ArtefactKind, ImageSource, Manifest};
 use crate::config::secrets::Secrets;
 use crate::config::settings::{AwsSettings, Settings};
 use crate::config::specification::{Environment, Specification};
@@ -30,6 +30,8 @@ pub(crate) enum SecretsMode {
     Required,
     /// For commands that need no values: a missing secret, and a build argument that needs it, are left out.
     Optional,
+    /// For a comparison of two versions of the file: each value is the name of its variable, and no value is read.
+    Names,
 }
 
 impl Manifest {
@@ -48,20 +50,30 @@ impl Manifest {
             })
             .collect();
         for (_, settings) in &settings {
-            secrets.look_up(settings.secrets.value);
+            match input.secrets {
+                SecretsMode::Names => secrets.stand_for(settings.secrets.value),
+                SecretsMode::Required | SecretsMode::Optional => secrets.look_up(settings.secrets.value),
+            }
         }
         if input.secrets == SecretsMode::Required {
             secrets.none_missing()?;
         }
-        let services = settings
-            .iter()
-            .map(|(name, settings)| Filling { input, service: name, secrets: &secrets }.service(&self.root, settings))
-            .collect::<Result<_>>()?;
+        let (mut services, mut archives) = (Vec::new(), Vec::new());
+        for (name, settings) in &settings {
+            let filling = Filling { input, service: name, secrets: &secrets };
+            let written = &self.services[*name];
+            match written.kind.unwrap_or_default() {
+                ArtefactKind::Container => services.push(filling.service(&self.root, settings)?),
+                ArtefactKind::Zip => archives.push(filling.archive(&self.root, written, settings)?),
+            }
+        }
         Ok(Specification {
             project: self.project(),
             root: self.root.clone(),
             environment,
+            names: settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             services,
+            archives,
             builders: self.builder.iter().flat_map(Builders::all).map(|one| one.resolve(&self.root)).collect(),
             secrets: secrets.into_values(),
         })

@@ -36,6 +36,13 @@ impl<'v> Secrets<'v> {
         }
     }
 
+    /// Takes the name of the variable for the value: what is compared need not be known.
+    pub(super) fn stand_for(&mut self, names: &[String]) {
+        for name in names {
+            self.values.insert(name.clone(), Secret::new(format!("${{{}}}", names::variable(&self.prefix, name))));
+        }
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Secret> {
         self.values.get(name)
     }

@@ -22,7 +22,8 @@ pub(super) struct Settings<'m> {
     /// In the order of the file, what only the environment has at the end.
     pub(super) build_args: Vec<(&'m str, Setting<&'m str>)>,
     pub(super) build_secrets: Setting<&'m [String]>,
-    pub(super) repository: Setting<&'m str>,
+    /// Absent of a zip only.
+    pub(super) repository: Option<Setting<&'m str>>,
     pub(super) cluster: Option<Setting<&'m str>>,
     pub(super) service: Option<Setting<&'m str>>,
     pub(super) container: Option<Setting<&'m str>>,
@@ -32,6 +33,9 @@ pub(super) struct Settings<'m> {
     pub(super) rebuild_token: Option<Setting<&'m str>>,
     pub(super) scan: Option<Setting<&'m Scan>>,
     pub(super) depends_on: &'m [String],
+    /// These two are the same in every environment.
+    pub(super) paths: Option<&'m [String]>,
+    pub(super) ignore: &'m [String],
 }
 
 impl<'m> Settings<'m> {
@@ -48,10 +52,6 @@ impl<'m> Settings<'m> {
         let list = |key: &str, default: &'m [String], own: Option<&'m [String]>| match own {
             Some(value) => Setting { value, path: join(&there(), key) },
             None => Setting { value: default, path: join(&base(), key) },
-        };
-        let repository = match own.and_then(|own| own.repository.as_deref()) {
-            Some(value) => Setting { value, path: join(&there(), "repository") },
-            None => Setting { value: service.repository.as_str(), path: join(&base(), "repository") },
         };
         let own_before = own.and_then(|own| own.before_deploy.as_ref()).map(|value| (value, there().to_vec()));
         let before_deploy = own_before
@@ -73,7 +73,7 @@ impl<'m> Settings<'m> {
                 &service.build_secrets,
                 own.and_then(|own| own.build_secrets.as_deref()),
             ),
-            repository,
+            repository: text("repository", &service.repository, |own| &own.repository),
             cluster: text("cluster", &service.cluster, |own| &own.cluster),
             service: text("service", &service.service, |own| &own.service),
             container: text("container", &service.container, |own| &own.container),
@@ -86,6 +86,8 @@ impl<'m> Settings<'m> {
                 .map(|value| Setting { value, path: join(&there(), "scan") })
                 .or_else(|| service.scan.as_ref().map(|value| Setting { value, path: join(&base(), "scan") })),
             depends_on: &service.depends_on,
+            paths: service.paths.as_deref(),
+            ignore: &service.ignore,
         }
     }
 
@@ -103,8 +105,8 @@ impl<'m> Settings<'m> {
 
     /// Every value outside `build_args` in which `${…}` is read.
     pub(super) fn plain(&self) -> impl Iterator<Item = &Setting<&'m str>> {
-        let optional = [&self.context, &self.dockerfile, &self.target, &self.cluster, &self.service, &self.container];
-        std::iter::once(&self.repository).chain(optional.into_iter().flatten())
+        let names = [&self.repository, &self.cluster, &self.service, &self.container];
+        names.into_iter().chain([&self.context, &self.dockerfile, &self.target]).flatten()
     }
 }
 

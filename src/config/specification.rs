@@ -20,8 +20,12 @@ pub(crate) struct Specification {
     /// The folder that holds deploy.yaml; contexts are relative to it.
     pub(crate) root: PathBuf,
     pub(crate) environment: Environment,
-    /// In the order of the file.
+    /// The keys of everything that is part of the run, containers and zips, in the order of the file.
+    pub(crate) names: Vec<String>,
+    /// The containers, in the order of the file.
     pub(crate) services: Vec<Service>,
+    /// The services of `kind: zip`, in the order of the file.
+    pub(crate) archives: Vec<Archive>,
     /// The engines that build; empty: the one that Docker's own settings lead to.
     pub(crate) builders: Vec<Builder>,
     /// Every secret's name in deploy.yaml with its value, for the redactor and the leak gate. The same name is there once.
@@ -52,7 +56,7 @@ pub(crate) struct Environment {
     pub(crate) freeze: Vec<Window>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "`service` is the word of deploy.yaml and of ECS")]
 pub(crate) struct Service {
     /// The key under `services`.
@@ -73,6 +77,10 @@ pub(crate) struct Service {
     pub(crate) secrets: Vec<String>,
     /// The subset of `secrets` whose value enters some build argument, and so may be found in the image.
     pub(crate) readable_secrets: Vec<String>,
+    /// Patterns of the files that concern it, from the top of the repository; `None`: its build context.
+    pub(crate) paths: Option<Vec<String>>,
+    /// Patterns of files that never concern it.
+    pub(crate) ignore: Vec<String>,
     /// The build arguments that hold `${commit}`, and so are others for every commit.
     pub(crate) commit_args: Vec<String>,
     /// ECR repository name.
@@ -92,6 +100,52 @@ pub(crate) struct Service {
     pub(crate) scan: Option<crate::scan::Policy>,
     /// Services that are rolled out before this one, by their keys; they need not be part of the run.
     pub(crate) depends_on: Vec<String>,
+}
+
+/// A service of `kind: zip`: files that are packed and put into a bucket. It has nothing that ECR or ECS know.
+#[derive(Clone, Debug)]
+pub(crate) struct Archive {
+    /// The key under `services`.
+    pub(crate) name: String,
+    /// Absolute path of the folder whose files are packed.
+    pub(crate) context: PathBuf,
+    /// Patterns of what is left out, as in a `.dockerignore`.
+    pub(crate) exclude: Vec<String>,
+    /// Names of the secrets that have to be set. Their values go nowhere.
+    pub(crate) secrets: Vec<String>,
+    pub(crate) bucket: String,
+    /// Where the zip of each commit is kept.
+    pub(crate) key: VersionedKey,
+    /// Where the one is that is live.
+    pub(crate) latest_key: String,
+    /// Patterns of the files that concern it; `None`: those that are packed.
+    pub(crate) paths: Option<Vec<String>>,
+    /// Patterns of files that never do.
+    pub(crate) ignore: Vec<String>,
+    /// Services that are deployed before this one, by their keys; they need not be part of the run.
+    pub(crate) depends_on: Vec<String>,
+}
+
+/// An object key with a place for the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VersionedKey {
+    pub(crate) prefix: String,
+    pub(crate) suffix: String,
+}
+
+impl VersionedKey {
+    /// `commit` is as it is recorded: the full hash, `-dirty` appended where the tree was not clean.
+    pub(crate) fn of(&self, commit: &str) -> String {
+        format!("{}{commit}{}", self.prefix, self.suffix)
+    }
+
+    /// The commit that a key is of; `None` for a key of something else.
+    pub(crate) fn commit_of<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let commit = key.strip_prefix(&*self.prefix)?.strip_suffix(&*self.suffix)?;
+        let hash = commit.strip_suffix("-dirty").unwrap_or(commit);
+        let is_hash = matches!(hash.len(), 40 | 64) && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash.then_some(commit)
+    }
 }
 
 /// An engine that builds.

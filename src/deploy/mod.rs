@@ -5,6 +5,7 @@
 mod before;
 mod cache;
 mod courier;
+mod deliver;
 mod known;
 mod order;
 mod scan;
@@ -13,15 +14,16 @@ mod ship;
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio_util::sync::CancellationToken;
 
 use self::order::Ends;
 use self::shared_layers::SharedLayers;
 use crate::after::Before;
+use crate::archive::ArchivePlan;
 use crate::aws::Clients;
 use crate::builders::Builders;
-use crate::config::specification::{Service, Specification};
+use crate::config::specification::{Archive, Service, Specification};
 use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -71,25 +73,76 @@ impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
         let together = Together {
-            ends: Ends::of(self.plan.services.iter().map(|service| service.service.as_str())),
+            ends: Ends::of(self.specification.names.iter().map(String::as_str)),
             layers: SharedLayers::default(),
         };
         let services = self.specification.services.iter().zip(&self.plan.services);
-        join_all(services.map(|(service, plan)| self.one(service, plan, &together))).await
+        let services = join_all(services.map(|(service, plan)| self.one(service, plan, &together)));
+        let archives = self.specification.archives.iter().zip(&self.plan.archives);
+        let archives = join_all(archives.map(|(archive, plan)| self.deliver(archive, plan, &together)));
+        let (services, archives) = join(services, archives).await;
+        in_order(&self.plan.names, [services, archives].concat())
+    }
+
+    async fn deliver(&self, archive: &Archive, plan: &ArchivePlan, together: &Together) -> Outcome {
+        let began = Instant::now();
+        let events = self.events.of(&archive.name);
+        let outcome = match refusal(self.plan, &archive.name) {
+            Some(error) => Outcome::failed(&archive.name, Verdict::Refused, &error),
+            None if plan.change.is_nothing() => unchanged_zip(plan),
+            None => deliver::Deliver { deploy: self, archive, plan, events: &events }.run(&together.ends).await,
+        };
+        self.ended(outcome, began, together, &events)
     }
 
     async fn one(&self, service: &Service, plan: &ServicePlan, together: &Together) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
-        let mut outcome = match refusal(self.plan, &service.name) {
+        let outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
+            None if plan.change.is_nothing() => unchanged(plan),
             None => ship::Ship::new(self, service, plan, &events).run(together).await,
         };
-        outcome.revision = Some(self.plan.revision.full());
+        self.ended(outcome, began, together, &events)
+    }
+
+    /// What is unchanged says what runs; everything else, what was to run.
+    fn ended(&self, mut outcome: Outcome, began: Instant, together: &Together, events: &Events) -> Outcome {
+        if outcome.since.is_none() {
+            outcome.revision = Some(self.plan.revision.full());
+        }
         outcome.seconds = began.elapsed().as_secs_f64();
         together.ends.tell(&outcome);
         events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
         outcome
+    }
+}
+
+/// In the order of the file, whatever they are.
+fn in_order(names: &[String], mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    outcomes.sort_by_key(|outcome| names.iter().position(|name| *name == outcome.service));
+    outcomes
+}
+
+/// Of a service that nothing concerns: what runs goes on running.
+fn unchanged(plan: &ServicePlan) -> Outcome {
+    Outcome {
+        digest: plan.running_digest.clone(),
+        revision: plan.running_revision.clone(),
+        since: plan.change.base.clone(),
+        reason: Some(plan.change.reason.clone()),
+        ..Outcome::ended(&plan.service, Verdict::Unchanged, Exit::Success)
+    }
+}
+
+/// The same of a zip.
+fn unchanged_zip(plan: &ArchivePlan) -> Outcome {
+    Outcome {
+        digest: plan.running_digest.clone(),
+        revision: plan.running_revision.clone(),
+        since: plan.change.base.clone(),
+        reason: Some(plan.change.reason.clone()),
+        ..Outcome::ended(&plan.service, Verdict::Unchanged, Exit::Success)
     }
 }
 
@@ -112,12 +165,18 @@ pub(crate) fn refusal(plan: &Plan, service: &str) -> Option<Error> {
 /// The verdicts of a plan that is not carried out.
 pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
     let refused = |name: &str| refusal(plan, name);
-    let depends_on = |name: &str| {
-        plan.services.iter().find(|one| one.service == name).map_or(&[][..], |one| one.depends_on.as_slice())
-    };
-    let outcomes = plan.services.iter().map(|service| {
-        let name = &service.service;
+    let depends_on = |name: &str| plan.depends_on(name);
+    let outcomes = plan.names.iter().map(|name| {
         let held_back = order::held_back(depends_on, name, |other| refused(other).is_some());
+        let nothing = plan.services.iter().find(|one| one.service == *name && one.change.is_nothing());
+        let nothing = nothing.map(unchanged).or_else(|| {
+            plan.archives.iter().find(|one| one.service == *name && one.change.is_nothing()).map(unchanged_zip)
+        });
+        if let Some(outcome) = nothing
+            && refused(name).is_none()
+        {
+            return outcome;
+        }
         let mut outcome = match (refused(name), held_back.and_then(|other| Some((other, refused(other)?)))) {
             (Some(error), _) => Outcome::failed(name, Verdict::Refused, &error),
             (None, Some((other, error))) => {
@@ -129,4 +188,13 @@ pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
         outcome
     });
     outcomes.collect()
+}
+
+/// The verdicts where all that would have gone ahead is refused.
+pub(crate) fn refused(plan: &Plan, error: &Error) -> Vec<Outcome> {
+    let end = |outcome: Outcome| match outcome.verdict {
+        Verdict::Planned => Outcome::failed(&outcome.service, Verdict::Refused, error),
+        _ => outcome,
+    };
+    planned(plan).into_iter().map(end).collect()
 }

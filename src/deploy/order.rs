@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
+use crate::event::Events;
 use crate::exit::Exit;
+use crate::interrupt::interrupted;
 use crate::rollout::Stop;
 use crate::verdict::{Outcome, Verdict};
 
@@ -52,6 +55,29 @@ impl Ends {
             self.in_the_way(depends_on)?;
         }
         Ok(())
+    }
+}
+
+impl Ends {
+    /// Waits for the services that this one depends on, and says so where it has to. `said` is what is true when that is
+    /// interrupted.
+    pub(super) async fn turn(
+        &self,
+        depends_on: &[String],
+        events: &Events,
+        cancel: &CancellationToken,
+        said: &str,
+    ) -> Result<(), Stop> {
+        let awaited = self.awaited(depends_on);
+        if !awaited.is_empty() {
+            let are = if awaited.len() == 1 { "is" } else { "are" };
+            events.note(format!("waits until {} {are} deployed", awaited.join(" and ")));
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Stop::new(Verdict::Interrupted, interrupted(said))),
+            ended = self.wait(depends_on) => ended,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
-use crate::interrupt::{interrupted, unless_cancelled};
+use crate::interrupt::unless_cancelled;
 use crate::one_off::OneOff;
 use crate::plan::ServicePlan;
 use crate::record::{self, Previous, Record};
@@ -105,16 +105,7 @@ impl<'a> Ship<'a> {
 
     /// Waits for the services that this one depends on.
     async fn after_those_before(&self, ends: &Ends) -> Result<(), Stop> {
-        let awaited = ends.awaited(&self.plan.depends_on);
-        if !awaited.is_empty() {
-            let are = if awaited.len() == 1 { "is" } else { "are" };
-            self.events.note(format!("waits until {} {are} deployed", awaited.join(" and ")));
-        }
-        tokio::select! {
-            biased;
-            () = self.deploy.cancel.cancelled() => Err(Stop::new(Verdict::Interrupted, interrupted(NOTHING_ROLLED))),
-            ended = ends.wait(&self.plan.depends_on) => ended,
-        }
+        ends.turn(&self.plan.depends_on, self.events, self.deploy.cancel, NOTHING_ROLLED).await
     }
 
     /// Before anything that others see is moved: is the service still as it was when the plan was made?

@@ -15,8 +15,7 @@ use tokio::process::Command;
 
 use super::config_file::{self, ConfigFile, StoredLogin};
 use crate::secret::Secret;
-use crate::vars::TOKENS;
-use crate::vars::Vars;
+use crate::vars::{TOKENS, Vars};
 
 /// How long a credential helper may take; some of them ask a person or a network service.
 const HELPER: Duration = Duration::from_secs(20);

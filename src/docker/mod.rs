@@ -25,11 +25,14 @@ mod session;
 mod tls;
 
 pub(crate) use build::{BuildRequest, Built};
-pub(crate) use context::{ContextFilter, Entry, EntryKind, WalkError, walk_context};
+pub(crate) use context::{ContextFilter, Entry, EntryKind, Filter, WalkError, walk, walk_context};
 pub(crate) use context_store::hexadecimal;
 pub(crate) use credentials::RegistryAuth;
 pub(crate) use endpoint::check_address;
 pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ignore::check as check_ignore_file;
+pub(crate) use ignore::{
+    Matcher as IgnoreMatcher, ParentMatches, Pattern as IgnorePattern, locate as locate_ignore_file,
+};
 pub(crate) use image::Image;
 pub(crate) use image_config::ImageConfig;

@@ -3,7 +3,9 @@
 //! The `git` program is asked, not a library: it honours the user's set-up, work trees and partial clones, and takes
 //! milliseconds. It is always started with an argument list, never through a shell.
 
+pub(crate) mod diff;
 pub(crate) mod log;
+pub(crate) mod past;
 mod program;
 pub(crate) mod survey;
 pub(crate) mod tree;
@@ -61,15 +63,16 @@ impl Repository {
 
     /// `Exit::Usage` where there is no commit yet.
     pub(crate) async fn head(&self) -> Result<Head> {
-        let revision = git(&self.top, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await?;
+        let log = ["log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%s%x00%an", "HEAD", "--"];
+        let (revision, reference, log) = tokio::try_join!(
+            git(&self.top, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]),
+            git(&self.top, &["symbolic-ref", "--quiet", "HEAD"]),
+            git(&self.top, &log)
+        )?;
         let Some(revision) = revision.line() else {
             return Err(Error::new(Exit::Usage, format!("the repository {} has no commit yet", self.top.display()))
                 .hint("commit something first: what runs is named by its commit"));
         };
-        let reference = git(&self.top, &["symbolic-ref", "--quiet", "HEAD"]).await?;
-        let format = "--format=%s%x00%an";
-        let log =
-            git(&self.top, &["log", "-1", "--no-show-signature", "--encoding=UTF-8", format, revision, "--"]).await?;
         let (subject, author) = log.line().and_then(|line| line.split_once('\0')).unwrap_or_default();
         Ok(Head {
             revision: revision.to_owned(),
@@ -109,6 +112,12 @@ impl Repository {
             .filter_map(|entry| entry.get(3..))
             .map(|path| sanitize(path).into_owned())
             .collect())
+    }
+
+    /// The path from the top of the repository, symbolic links resolved; empty for the top itself. `None` where it is not
+    /// in the repository, or no text.
+    pub(crate) fn relative(&self, path: &Path) -> Option<String> {
+        self.inside(path).map(|inside| if inside == "." { String::new() } else { inside })
     }
 
     /// The path from the top of the repository. What no longer exists may still be a deletion.

@@ -1,4 +1,5 @@
-//! What was deployed where, and when: what ECR knows of pushes joined with what ECS knows of deployments. Pure but for
+//! What was deployed where, and when: what ECR knows of pushes joined with what ECS knows of deployments, and
+//! the zips that S3 keeps. Pure but for
 //! `read`, which asks. What may not be read is left out, and said.
 
 mod read;

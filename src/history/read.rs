@@ -6,6 +6,7 @@ use std::path::Path;
 use futures_util::future::{join, join_all};
 
 use super::{Entry, History, Sources};
+use crate::archive;
 use crate::aws::ecs::{self, Tag};
 use crate::aws::{Clients, ecr};
 use crate::config::specification::{Service, Specification};
@@ -26,8 +27,10 @@ pub(crate) async fn read(clients: &Clients, specification: &Specification, limit
         let sources = sources(clients, service, &seen, limit, &mut notes).await?;
         Ok::<_, Error>((super::join(environment, &service.name, &sources), notes))
     });
+    let archives = specification.archives.iter().map(|one| archive::history(clients, environment, one));
+    let (read, archives) = join(join_all(read), join_all(archives)).await;
     let mut history = History::default();
-    for one in join_all(read).await {
+    for one in read.into_iter().chain(archives) {
         let (entries, notes) = one?;
         history.entries.extend(entries);
         history.notes.extend(notes);

@@ -1,4 +1,4 @@
-//! The stand-in for AWS: STS, ECR with its registry, ECS and CloudWatch Logs on one loopback port of this machine.
+//! The stand-in for AWS: STS, ECR with its registry, ECS, CloudWatch Logs and S3 on one loopback port of this machine.
 //! Nothing outside `commands` knows of it: it is reached over the wire, as AWS is.
 
 mod attach;
@@ -11,6 +11,7 @@ mod options;
 mod place;
 mod registry;
 mod runtime;
+mod s3;
 mod schedule;
 mod script;
 mod seed;
@@ -25,6 +26,6 @@ mod wire;
 mod wire_tests;
 
 pub(crate) use attach::{Attached, attach, without_guests};
-pub(crate) use options::{DEFAULT_PORT, Options, OtherRegistry, RuntimeChoice, SeedService};
+pub(crate) use options::{DEFAULT_PORT, Options, OtherRegistry, RuntimeChoice, SeedBucket, SeedService};
 pub(crate) use stand_in::{Credentials, StandIn};
 pub(crate) use status::{reset, status};

@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) region: String,
     /// What exists from the start. Things that exist already are left as they are.
     pub(crate) seed: Vec<SeedService>,
+    pub(crate) buckets: Vec<SeedBucket>,
     pub(crate) runtime: RuntimeChoice,
     /// A registry that keeps the images in place of the stand-in's own.
     pub(crate) registry: Option<OtherRegistry>,
@@ -53,6 +54,16 @@ pub(crate) struct SeedService {
     pub(crate) desired: u32,
     /// As ECS names it: `X86_64` or `ARM64`.
     pub(crate) architecture: &'static str,
+}
+
+/// A bucket that deploy.yaml names.
+#[derive(Clone, Debug)]
+pub(crate) struct SeedBucket {
+    /// `None`: the account of the options.
+    pub(crate) account: Option<String>,
+    /// `None`: the region of the options.
+    pub(crate) region: Option<String>,
+    pub(crate) name: String,
 }
 
 /// What tasks are made of.

@@ -17,6 +17,7 @@ use super::ids;
 use super::options::{Options, SeedService};
 use super::place::Place;
 use super::runtime::{self, Adopted};
+use super::s3::model::Bucket;
 use super::script::{Script, ServiceScript};
 use super::shared::{Shared, lock};
 use super::state::{Holdings, Repository, State, Tags, TaskDefinition};
@@ -31,6 +32,11 @@ pub(crate) fn sow(state: &mut State, options: &Options, now: Millis) -> Answered
     state.at(&Place::new(&options.account, &options.region));
     for service in &options.seed {
         sow_service(state, options, service, now)?;
+    }
+    for bucket in &options.buckets {
+        let account = bucket.account.as_ref().unwrap_or(&options.account);
+        let place = Place::new(account, bucket.region.as_ref().unwrap_or(&options.region));
+        state.buckets.entry(bucket.name.clone()).or_insert_with(|| Bucket::new(&place, now));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::ecr::scan;
 use super::ecs::model::Cluster;
 use super::ids;
 use super::place::Place;
+use super::s3::model::Bucket;
 
 pub(crate) type Tags = BTreeMap<String, String>;
 
@@ -29,6 +30,9 @@ pub(crate) struct State {
     pub(crate) secret_key: String,
     /// By `Place::key`.
     pub(crate) holdings: BTreeMap<String, Holdings>,
+    /// By name.
+    #[serde(default)]
+    pub(crate) buckets: BTreeMap<String, Bucket>,
 }
 
 /// What one account has in one region.
@@ -106,6 +110,7 @@ impl State {
             access_key: ids::access_key("AKIA"),
             secret_key: ids::token(),
             holdings: BTreeMap::new(),
+            buckets: BTreeMap::new(),
         }
     }
 

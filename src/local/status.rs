@@ -86,7 +86,7 @@ pub(crate) async fn reset(state_dir: &Path, docker: Option<&Docker>) -> Result<u
     for name in ["state.json", "server.json"] {
         let _ = std::fs::remove_file(state_dir.join(name));
     }
-    for name in ["blobs", "uploads", "logs"] {
+    for name in ["blobs", "uploads", "logs", "objects"] {
         let folder = state_dir.join(name);
         std::fs::remove_dir_all(&folder).map_err(|error| {
             Error::new(Exit::Fault, format!("{} cannot be removed", folder.display())).because(&error)

@@ -36,7 +36,7 @@ impl Store {
                 .because(error)
                 .hint("name another directory with `--state`")
         };
-        for folder in ["", "blobs", "uploads", "logs"] {
+        for folder in ["", "blobs", "uploads", "logs", "objects"] {
             create_private(&root.join(folder)).map_err(|error| unusable(&error))?;
         }
         let lock = OpenOptions::new()
@@ -85,6 +85,11 @@ impl Store {
 
     pub(crate) fn upload(&self, id: &str) -> PathBuf {
         self.root.join("uploads").join(id)
+    }
+
+    /// The bytes of an object in a bucket, or of a part on its way to one.
+    pub(crate) fn object(&self, id: &str) -> PathBuf {
+        self.root.join("objects").join(id)
     }
 
     /// The kept log of a container of a stopped task.

@@ -146,6 +146,7 @@ fn options(folder: &Path) -> Options {
         port: 0,
         account: ACCOUNT.to_owned(),
         region: "eu-west-1".to_owned(),
+        buckets: Vec::new(),
         seed: vec![SeedService {
             account: None,
             region: None,

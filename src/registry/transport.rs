@@ -1,4 +1,4 @@
-//! Connections to a registry: plain TCP, or TLS with the system's roots, through a proxy where the environment names
+//! Connections to a registry, or to whatever else speaks HTTP: plain TCP, or TLS with the system's roots, through a proxy where the environment names
 //! one for that host.
 
 use std::future::Future;
@@ -64,7 +64,7 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// For plain HTTP alone.
-    pub(super) fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self { tcp: tcp(), tls: None, proxies: Proxies::default() }
     }
 

@@ -70,6 +70,32 @@ impl Console {
         &self.out
     }
 
+    /// From now on stdout is kept for a document; what would be an answer there goes to stderr.
+    pub(crate) fn step_aside(&self) {
+        self.out.step_aside();
+    }
+
+    /// The text without secrets and without what a terminal would obey.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        self.out.clean(text)
+    }
+
+    /// Prints a document that is clean already, alone on stdout.
+    ///
+    /// # Errors
+    /// It cannot be written; a reader that has gone away is none.
+    pub(crate) fn document(&self, text: &str) -> Result<()> {
+        self.out
+            .document(text)
+            .map_err(|error| Error::new(Exit::Fault, "the report cannot be written to stdout").because(&error))
+    }
+
+    /// Prints a workflow command that is clean already, where a runner reads it: on stdout, or on stderr, which it reads
+    /// as well, where stdout is for a program.
+    pub(crate) fn command(&self, line: &str) {
+        self.out.command(if self.format == Format::Json { To::Talk } else { To::Data }, line);
+    }
+
     /// Starts the report of a run.
     pub(crate) fn report(&self, plan_is_answer: bool) -> Reporting {
         let (events, receiver) = Events::channel();

@@ -1,6 +1,7 @@
 //! The only printers. Events come in, lines go out: to a person's terminal, to a log, or to a program as JSON. Nothing is
 //! decided here, and every line passes through the one writer that hides secrets (`out`).
 
+mod changed;
 mod clean;
 mod console;
 mod diagnosis;
@@ -14,6 +15,7 @@ mod out;
 mod plain;
 mod plan;
 mod progress;
+mod review;
 mod scan;
 #[cfg(test)]
 mod script;
@@ -30,6 +32,7 @@ mod words;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+pub(crate) use changed::{Form, print as print_changed};
 pub(crate) use console::{Console, Reporting};
 pub(crate) use doctor::doctor as print_doctor;
 use error::{print as print_error, print_warning};
@@ -37,6 +40,7 @@ pub(crate) use init::{
     Fate, difference as print_difference, file as print_file, notes as print_notes, to_do as print_to_do,
 };
 pub(crate) use out::Out;
+pub(crate) use review::{Insights, Review, What, github_commands, github_summary, insights, markdown};
 use shared_redactor::SharedRedactor;
 pub(crate) use standing::{history as print_history, status as print_status};
 use surface::Surface;

@@ -2,6 +2,8 @@
 //! nothing else in the crate may print, which the lints hold.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use terminal_size::{Width, terminal_size_of};
 
@@ -23,6 +25,8 @@ pub(crate) enum To {
 pub(crate) struct Out {
     surface: Surface,
     redactor: SharedRedactor,
+    /// stdout is kept for a document; what would be an answer there goes to stderr.
+    aside: Arc<AtomicBool>,
     /// In place of the two streams, and of the screen's width.
     #[cfg(test)]
     pub(super) memory: Option<(Memory, Option<usize>)>,
@@ -37,6 +41,7 @@ impl Out {
         Self {
             surface,
             redactor,
+            aside: Arc::default(),
             #[cfg(test)]
             memory: None,
         }
@@ -53,7 +58,7 @@ impl Out {
         if let Some((_, width)) = &self.memory {
             return *width;
         }
-        let size = match to {
+        let size = match self.really(to) {
             _ if !self.face(to).terminal => None,
             To::Data => terminal_size_of(std::io::stdout()),
             To::Talk => terminal_size_of(std::io::stderr()),
@@ -130,8 +135,35 @@ impl Out {
         Line { parts, hang: line.hang }
     }
 
+    /// From now on stdout is kept for what `document` prints.
+    pub(super) fn step_aside(&self) {
+        self.aside.store(true, Ordering::Relaxed);
+    }
+
+    /// A text that is the only thing on stdout.
+    pub(super) fn document(&self, text: &str) -> std::io::Result<()> {
+        match put(To::Data, &self.redactor.redact(text)) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// The text without secrets and without what a terminal would obey; it keeps its lines.
+    pub(super) fn clean(&self, text: &str) -> String {
+        clean::lines(&self.redactor, text)
+    }
+
+    /// A line for the program behind the log, as it stands: it is clean already.
+    pub(super) fn command(&self, to: To, line: &str) {
+        self.write(to, line);
+    }
+
+    fn really(&self, to: To) -> To {
+        if self.aside.load(Ordering::Relaxed) { To::Talk } else { to }
+    }
+
     fn face(&self, to: To) -> Face {
-        match to {
+        match self.really(to) {
             To::Data => self.surface.stdout,
             To::Talk => self.surface.stderr,
         }
@@ -143,20 +175,23 @@ impl Out {
         let _ = self.try_write(to, &format!("{text}\n"));
     }
 
-    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests keep what is printed in it"))]
     fn try_write(&self, to: To, text: &str) -> std::io::Result<()> {
         #[cfg(test)]
         if let Some((memory, _)) = &self.memory {
             memory.lock().unwrap().push((to, text.strip_suffix('\n').unwrap_or(text).to_owned()));
             return Ok(());
         }
-        match to {
-            To::Data => {
-                let mut stdout = std::io::stdout().lock();
-                stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
-            }
-            To::Talk => std::io::stderr().lock().write_all(text.as_bytes()),
+        put(self.really(to), text)
+    }
+}
+
+fn put(to: To, text: &str) -> std::io::Result<()> {
+    match to {
+        To::Data => {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
         }
+        To::Talk => std::io::stderr().lock().write_all(text.as_bytes()),
     }
 }
 

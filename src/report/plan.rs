@@ -1,10 +1,13 @@
 //! How a plan is printed: what would be done, by service, and then whatever stands in the way.
 
+pub(super) mod archive;
+
 use std::time::Duration;
 
 use super::line::{Line, Tone};
 use super::out::{Out, To};
 use super::words;
+use crate::changes::{Change, Work};
 use crate::plan::{Finding, Plan, ServicePlan};
 use crate::reuse::in_words;
 use crate::scan::Severity;
@@ -28,6 +31,7 @@ pub(super) fn in_short(plan: &Plan, verbose: u8) -> Vec<Line> {
         .flat_map(|service| [Some(service_in_short(service)), image_in_short(service, verbose)])
         .flatten()
         .collect();
+    lines.extend(plan.archives.iter().map(archive::in_short));
     let warning =
         |text: &String| Line::new().toned(Tone::Warning, "warning").plain(": ").plain(text.clone()).hanging(4);
     lines.extend(plan.warnings.iter().map(warning));
@@ -43,9 +47,13 @@ fn service_in_short(service: &ServicePlan) -> Line {
         },
         |revision| format!("{} runs there", words::short_revision(revision)),
     );
-    Line::new()
-        .strong(service.service.clone())
-        .plain(format!(": service {} in cluster {}; {running}", service.ecs_service, service.cluster))
+    let line = Line::new().strong(service.service.clone());
+    let reason = &service.change.reason;
+    if service.change.is_nothing() {
+        return line.plain(format!(": {reason}"));
+    }
+    line.plain(format!(": service {} in cluster {}; {running}; {reason}", service.ecs_service, service.cluster))
+        .hanging(4)
 }
 
 /// Where the image comes from, if that is worth a line: it is reused, or there is something to compare it with, or more
@@ -73,6 +81,10 @@ fn lines(plan: &Plan) -> Vec<Line> {
         lines.push(Line::new());
         lines.extend(service_lines(service));
     }
+    for zip in &plan.archives {
+        lines.push(Line::new());
+        lines.extend(archive::lines(zip));
+    }
     if !plan.warnings.is_empty() {
         lines.push(Line::new());
         lines.push(Line::new().toned(Tone::Warning, "to know"));
@@ -99,6 +111,7 @@ fn service_lines(service: &ServicePlan) -> Vec<Line> {
     let facts = [
         ("repository", Some(service.repository.clone())),
         ("service", Some(format!("{} in cluster {}{tasks}", service.ecs_service, service.cluster))),
+        ("changed", Some(changed(service))),
         ("platform", Some(service.platform.clone())),
         ("image", image(&service.source)),
         ("tags", names(&service.tags)),
@@ -109,14 +122,26 @@ fn service_lines(service: &ServicePlan) -> Vec<Line> {
         ("running", running(service)),
     ];
     lines.extend(facts.into_iter().filter_map(|(label, value)| Some(fact(label, value?))));
+    if service.change.is_nothing() {
+        return lines;
+    }
     for (at, action) in actions(service).into_iter().enumerate() {
         lines.push(Line::new().dim(format!("  {:>2}. ", at + 1)).plain(action).hanging(6));
     }
     lines
 }
 
+/// Whether there is anything to do, and why.
+fn changed(service: &ServicePlan) -> String {
+    let Change { work, reason, .. } = &service.change;
+    match work {
+        Work::Nothing => format!("no: {reason}"),
+        Work::Deploy | Work::Build => reason.clone(),
+    }
+}
+
 /// How the image comes to be; `None` where that was not looked at.
-fn image(source: &Source) -> Option<String> {
+pub(super) fn image(source: &Source) -> Option<String> {
     match source {
         Source::Build(build) => {
             let why = build.why.as_deref()?;
@@ -154,7 +179,7 @@ fn reused(reuse: &Reuse) -> String {
 }
 
 /// What will be done, in order.
-fn actions(service: &ServicePlan) -> Vec<String> {
+pub(super) fn actions(service: &ServicePlan) -> Vec<String> {
     let tasks = match service.desired {
         Some(0) => "nothing to prove: no task is wanted".to_owned(),
         Some(desired) => format!(
@@ -222,7 +247,7 @@ fn revision(plan: &Plan) -> String {
 }
 
 /// The revision that runs, as far as it is recorded, and its digest.
-fn running(service: &ServicePlan) -> Option<String> {
+pub(super) fn running(service: &ServicePlan) -> Option<String> {
     let digest = service.running_digest.as_deref().map(words::short_digest)?;
     Some(match service.running_revision.as_deref() {
         Some(revision) => format!("{} ({digest})", words::short_revision(revision)),
@@ -270,10 +295,13 @@ mod tests {
             identity: None,
             engine: None,
             approval: false,
+            archives: Vec::new(),
+            names: vec!["api".to_owned()],
             services: vec![ServicePlan {
                 service: "api".to_owned(),
                 repository: "api-dev".to_owned(),
                 platform: "linux/amd64".to_owned(),
+                change: Change::build("app changed since 000000000000"),
                 source: Source::Build(Build::default()),
                 secrets: Vec::new(),
                 build_args: vec!["LOG_LEVEL".to_owned()],
@@ -323,6 +351,7 @@ mod tests {
              api\n\
              \x20 repository    api-dev\n\
              \x20 service       api in cluster dev, 2 tasks\n\
+             \x20 changed       app changed since 000000000000\n\
              \x20 platform      linux/amd64\n\
              \x20 tags          git-1a2b3c4d5e6f, latest\n\
              \x20 build args    LOG_LEVEL\n\

@@ -26,6 +26,7 @@ pub(super) fn deployed(service: &str) -> Outcome {
         verdict: Verdict::Deployed,
         exit_code: Exit::Success,
         digest: Some(DIGEST.to_owned()),
+        since: None,
         revision: Some(REVISION.to_owned()),
         deployment: Some(DEPLOYMENT.to_owned()),
         builder: None,

@@ -67,15 +67,17 @@ fn cells(row: &ServiceStatus, now: Timestamp) -> Vec<(Tone, String)> {
     let known = row.state != State::Unknown;
     let unless = |known: bool, text: String| if known { text } else { "?".to_owned() };
     let tone = match row.state {
-        State::Steady => Tone::Good,
+        State::Steady | State::Live => Tone::Good,
         State::Rolling => Tone::Accent,
-        State::Stopped => Tone::Dim,
+        State::Stopped | State::Absent => Tone::Dim,
         State::Failing | State::Failed | State::Gone | State::Unknown => Tone::Bad,
         State::Degraded => Tone::Warning,
     };
     let held = if row.held.is_some() { " (held)" } else { "" };
     let pending = if row.pending > 0 { format!(" +{}", row.pending) } else { String::new() };
+    let zip = matches!(row.state, State::Live | State::Absent);
     let latest = match row.latest_runs {
+        _ if zip => (Tone::Dim, "-"),
         Some(true) => (Tone::Plain, "runs"),
         Some(false) => (Tone::Warning, "another"),
         None => (Tone::Dim, "?"),
@@ -89,7 +91,10 @@ fn cells(row: &ServiceStatus, now: Timestamp) -> Vec<(Tone, String)> {
         (Tone::Plain, row.environment.clone()),
         (Tone::Strong, row.service.clone()),
         (tone, format!("{}{held}", row.state.as_str())),
-        (Tone::Plain, unless(known, format!("{}/{}{pending}", row.running, row.desired))),
+        (
+            Tone::Plain,
+            if zip { "-".to_owned() } else { unless(known, format!("{}/{}{pending}", row.running, row.desired)) },
+        ),
         (Tone::Plain, row.revision.as_deref().map_or_else(|| "?".to_owned(), words::short_revision)),
         (Tone::Plain, row.behind.map_or_else(|| "?".to_owned(), |behind| behind.to_string())),
         (Tone::Plain, row.since.map_or_else(|| "?".to_owned(), |since| age(since, now))),

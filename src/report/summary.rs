@@ -54,13 +54,21 @@ fn table(outcomes: &[Outcome]) -> Table {
     for outcome in outcomes {
         table.row(vec![
             (Tone::Strong, outcome.service.clone()),
-            (tone(outcome.verdict), outcome.verdict.to_string()),
+            (tone(outcome.verdict), verdict(outcome)),
             or_dash(outcome.revision.as_deref().map(words::short_revision)),
             or_dash(outcome.digest.as_deref().map(words::short_digest)),
             (Tone::Plain, words::seconds(outcome.seconds)),
         ]);
     }
     table
+}
+
+/// What is unchanged says since when.
+fn verdict(outcome: &Outcome) -> String {
+    match &outcome.since {
+        Some(since) => format!("{} since {}", outcome.verdict, words::short_revision(since)),
+        None => outcome.verdict.to_string(),
+    }
 }
 
 const fn tone(verdict: Verdict) -> Tone {
@@ -143,6 +151,9 @@ fn sentence(run: &Run, now: Timestamp, exit: Exit, environment: Option<&str>, ou
             words::list(&started),
             place("in")
         )),
+        ([], _) if outcomes.iter().any(|outcome| outcome.since.is_some()) => {
+            line.plain(format!("nothing to deploy{} ({took})", place("in")))
+        }
         ([], _) => line.plain(format!("nothing to do{} ({took})", place("in"))),
         ([name], [only]) => {
             let digest = only.digest.as_deref().unwrap_or("the image that was pushed");

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio_util::sync::CancellationToken;
 
-use super::{Plan, Step};
+use super::{Plan, Step, Version};
+use crate::archive::{self, ArchiveStep, By};
 use crate::aws::ecs::{self, Desired, Tag};
 use crate::aws::{Clients, ecr};
 use crate::error::{Error, Result};
@@ -46,7 +47,32 @@ pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
         outcome.revision.clone_from(&step.to.revision);
         outcome
     };
-    plan.services.iter().map(outcome).collect()
+    let zip = |step: &ArchiveStep| {
+        let outcome = match (refusal(plan, &step.service), step.unchanged) {
+            (Some(error), _) => Outcome::failed(&step.service, Verdict::Refused, &error),
+            (None, true) => live_already(step),
+            (None, false) => Outcome::ended(&step.service, Verdict::Planned, Exit::Success),
+        };
+        of(outcome, &step.to)
+    };
+    let outcomes = plan.services.iter().map(outcome).chain(plan.archives.iter().map(zip)).collect();
+    in_order(plan, outcomes)
+}
+
+/// In the order of deploy.yaml.
+fn in_order(plan: &Plan, mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    outcomes.sort_by_key(|outcome| plan.names.iter().position(|name| *name == outcome.service));
+    outcomes
+}
+
+fn of(outcome: Outcome, to: &Version) -> Outcome {
+    Outcome { digest: to.digest.clone(), revision: to.revision.clone(), ..outcome }
+}
+
+fn live_already(step: &ArchiveStep) -> Outcome {
+    let mut outcome = Outcome::ended(&step.service, Verdict::Unchanged, Exit::Success);
+    outcome.reason = Some(format!("{} is live already", step.to));
+    outcome
 }
 
 fn unchanged(step: &Step) -> Outcome {
@@ -65,7 +91,30 @@ fn refusal(plan: &Plan, service: &str) -> Option<Error> {
 impl Act<'_> {
     /// Takes every service its way back and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        join_all(self.plan.services.iter().map(|step| self.one(step))).await
+        let services = join_all(self.plan.services.iter().map(|step| self.one(step)));
+        let archives = join_all(self.plan.archives.iter().map(|step| self.zip(step)));
+        let (services, archives) = join(services, archives).await;
+        in_order(self.plan, [services, archives].concat())
+    }
+
+    async fn zip(&self, step: &ArchiveStep) -> Outcome {
+        let began = Instant::now();
+        let events = self.events.of(&step.service);
+        let by = By { identity: self.plan.identity.as_deref(), approved_by: self.approved_by };
+        let outcome = match (refusal(self.plan, &step.service), step.unchanged) {
+            (Some(error), _) => Outcome::failed(&step.service, Verdict::Refused, &error),
+            (None, true) => live_already(step),
+            (None, false) => {
+                events.stage(Stage::Push);
+                match archive::bring_back(self.clients, step, by, self.cancel.is_cancelled()).await {
+                    Ok(()) => Outcome::ended(&step.service, Verdict::Deployed, Exit::Success),
+                    Err(stop) => Outcome::failed(&step.service, stop.verdict, &stop.error),
+                }
+            }
+        };
+        let outcome = Outcome { seconds: began.elapsed().as_secs_f64(), ..of(outcome, &step.to) };
+        events.emit(Kind::ServiceFinished { outcome: outcome.clone() });
+        outcome
     }
 
     async fn one(&self, step: &Step) -> Outcome {

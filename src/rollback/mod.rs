@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::archive::ArchiveStep;
 use crate::aws::identity::Identity;
 use crate::config::specification::{Service, Specification};
 use crate::error::{Error, Result};
@@ -31,6 +32,12 @@ pub(crate) struct Plan {
     /// A person has to say yes before it starts.
     pub(crate) approval: bool,
     pub(crate) services: Vec<Step>,
+    /// The zips.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) archives: Vec<ArchiveStep>,
+    /// The keys of both, in the order of deploy.yaml.
+    #[serde(skip)]
+    pub(crate) names: Vec<String>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) warnings: Vec<String>,
 }
@@ -113,7 +120,19 @@ impl Plan {
             format!("{service}: from {from} back to {to}: {first}`latest` is moved, rolled and proven{held}")
         };
         let going = self.services.iter().filter(|step| self.findings_for(&step.service).next().is_none());
-        going.map(step).collect()
+        let zip = |step: &ArchiveStep| {
+            let ArchiveStep { service, from, to, latest_key, .. } = step;
+            match (&from.revision, step.unchanged) {
+                (_, true) => format!("{service}: {to} is live already"),
+                (Some(held), _) => format!(
+                    "{service}: from {from} back to {to}: its zip is copied over {latest_key}; {} is held",
+                    held.get(..12).unwrap_or(held)
+                ),
+                (None, _) => format!("{service}: back to {to}: its zip is copied over {latest_key}"),
+            }
+        };
+        let zips = self.archives.iter().filter(|step| self.findings_for(&step.service).next().is_none());
+        going.map(step).chain(zips.map(zip)).collect()
     }
 }
 
@@ -138,8 +157,13 @@ pub(crate) fn plan(specification: &Specification, observed: &Observed) -> Plan {
             step
         })
         .collect();
+    if identity.is_some() {
+        findings.extend(observed.archives.iter().flat_map(|(_, findings)| findings.clone()));
+    }
     Plan {
         environment: environment.name.clone(),
+        archives: observed.archives.iter().map(|(step, _)| step.clone()).collect(),
+        names: specification.names.clone(),
         region: observed.region.clone(),
         account: identity.map(|identity: &Identity| identity.account.clone()),
         identity: identity.map(|identity| identity.arn.clone()),

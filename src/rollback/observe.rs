@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 
 use super::Version;
 use super::target::{Now, To, choose};
+use crate::archive::{self, ArchiveStep};
 use crate::aws::ecs::Tag;
 use crate::aws::identity::{Identity, identity};
 use crate::aws::{Clients, ecr};
@@ -16,6 +17,7 @@ use crate::gates;
 use crate::git::log;
 use crate::history::{self, Sources};
 use crate::observe::{self, observe_service};
+use crate::plan::Finding;
 
 /// How many deployments back a rollback looks.
 const DEPTH: usize = 100;
@@ -27,6 +29,8 @@ pub(crate) struct Observed {
     pub(crate) region: String,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
+    /// In the order of the specification's archives, each with what is in its way.
+    pub(crate) archives: Vec<(ArchiveStep, Vec<Finding>)>,
 }
 
 #[derive(Debug)]
@@ -51,8 +55,9 @@ pub(crate) struct Target {
 pub(crate) async fn observe(clients: &Clients, specification: &Specification, to: &To) -> Observed {
     let folder = &specification.root;
     let services = specification.services.iter().map(|service| one(clients, service, folder, to));
-    let (identity, services) = join(identity(clients), join_all(services)).await;
-    Observed { identity, region: clients.region.clone(), services }
+    let archives = specification.archives.iter().map(|one| archive::look_back(clients, one, folder, to));
+    let (identity, services, archives) = tokio::join!(identity(clients), join_all(services), join_all(archives));
+    Observed { identity, region: clients.region.clone(), services, archives }
 }
 
 async fn one(clients: &Clients, service: &Service, folder: &Path, to: &To) -> ObservedService {

@@ -33,6 +33,10 @@ pub(crate) enum State {
     Stopped,
     /// The service is being deleted, or is.
     Gone,
+    /// A zip is there, under its live key.
+    Live,
+    /// No zip is there yet.
+    Absent,
     /// It could not be read.
     Unknown,
 }
@@ -47,6 +51,8 @@ impl State {
             Self::Degraded => "degraded",
             Self::Stopped => "stopped",
             Self::Gone => "gone",
+            Self::Live => "live",
+            Self::Absent => "absent",
             Self::Unknown => "unknown",
         }
     }
@@ -95,7 +101,7 @@ pub(crate) struct ServiceStatus {
 }
 
 impl ServiceStatus {
-    fn empty(environment: &Environment, service: &str) -> Self {
+    pub(crate) fn empty(environment: &Environment, service: &str) -> Self {
         Self {
             environment: environment.name.clone(),
             service: service.to_owned(),

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::{ServiceStatus, judge};
+use crate::archive;
 use crate::aws::identity::identity;
 use crate::aws::{Clients, Settings, ecr};
-use crate::config::specification::{Service, Specification};
+use crate::config::specification::{Archive, Service, Specification};
 use crate::error::Result;
 use crate::gates;
 use crate::git::log;
@@ -18,11 +19,15 @@ use crate::observe::observe_service;
 pub(crate) async fn read(specification: &Specification, settings: &Settings) -> Vec<ServiceStatus> {
     let environment = &specification.environment;
     match connect(specification, settings).await {
-        Ok(clients) => join_all(specification.services.iter().map(|one| service(&clients, specification, one))).await,
-        Err(error) => {
-            let unread = |one: &Service| ServiceStatus::unread(environment, &one.name, &error);
-            specification.services.iter().map(unread).collect()
+        Ok(clients) => {
+            let services = join_all(specification.services.iter().map(|one| service(&clients, specification, one)));
+            let archives = join_all(specification.archives.iter().map(|one| zip(&clients, specification, one)));
+            let (services, archives) = join(services, archives).await;
+            let mut rows = [services, archives].concat();
+            rows.sort_by_key(|row| specification.names.iter().position(|name| *name == row.service));
+            rows
         }
+        Err(error) => specification.names.iter().map(|name| ServiceStatus::unread(environment, name, &error)).collect(),
     }
 }
 
@@ -34,6 +39,12 @@ async fn connect(specification: &Specification, settings: &Settings) -> Result<C
         Some(finding) => Err(finding.to_error()),
         None => Ok(clients),
     }
+}
+
+async fn zip(clients: &Clients, specification: &Specification, archive: &Archive) -> ServiceStatus {
+    let mut status = archive::status(clients, &specification.environment, archive).await;
+    told_by_git(&mut status, &specification.root).await;
+    status
 }
 
 async fn service(clients: &Clients, specification: &Specification, service: &Service) -> ServiceStatus {

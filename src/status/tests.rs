@@ -49,6 +49,8 @@ fn wanted() -> Wanted {
         rebuild_token: None,
         scan: None,
         depends_on: Vec::new(),
+        paths: None,
+        ignore: Vec::new(),
     }
 }
 

@@ -46,11 +46,16 @@ impl Injected {
         self.script = script;
     }
 
+    /// The refusal of an action that the script does not allow.
+    pub(crate) fn denies(&self, action: &str, who: &str) -> Option<Fault> {
+        self.script.deny.iter().any(|denied| denied == action).then(|| denied(action, who))
+    }
+
     /// `action` is as IAM names it, `ecs:UpdateService`; `who` is the caller's ARN; `repository` that of a request to the
     /// registry.
     pub(crate) fn hit(&mut self, action: &str, who: &str, repository: Option<&str>) -> Hit {
-        if self.script.deny.iter().any(|denied| denied == action) {
-            return Hit { fault: Some(denied(action, who)), ..Hit::default() };
+        if let Some(fault) = self.denies(action, who) {
+            return Hit { fault: Some(fault), ..Hit::default() };
         }
         let operation = action.rsplit(':').next().unwrap_or(action);
         if self.script.rates

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use super::fault::{Answered, Fault, respond};
 use super::{Dropped, control, json11, sts_query};
 use crate::local::registry;
+use crate::local::s3;
 use crate::local::shared::Shared;
 
 /// The largest body of an API call; a manifest is 4 MiB at most. Blobs are streamed and have no limit here.
@@ -24,6 +25,9 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
     if let Some(what) = path.strip_prefix("/_stand-in/") {
         let what = what.to_owned();
         return Ok(control::answer(&shared, &what, request).await);
+    }
+    if s3::is_s3(&request) {
+        return s3::answer(&shared, request).await;
     }
     if request.method() != Method::POST || path != "/" {
         let fault = Fault::with_status(404, "UnknownOperationException", "there is nothing at this address");

@@ -1,0 +1,240 @@
+//! A zip's way: pack → keep it under its commit's key → copy it over the live key → prove. It reads in that order.
+//!
+//! The copy is the one step that others see, and S3 makes it whole or not at all: there is nothing to bring back.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+
+use super::Deploy;
+use super::order::Ends;
+use crate::archive::{ArchivePlan, Label, Packed, pack, place};
+use crate::aws::s3::{self, Copied, Copy, Object, Upload};
+use crate::config::specification::Archive;
+use crate::error::{Error, Result};
+use crate::event::{Events, Kind, LayerState, Stage};
+use crate::exit::Exit;
+use crate::interrupt::unless_cancelled;
+use crate::rollout::Stop;
+use crate::verdict::{Outcome, Verdict};
+
+const NOTHING_LIVE: &str = "interrupted; what is live is as it was";
+
+pub(super) struct Deliver<'a> {
+    pub(super) deploy: &'a Deploy<'a>,
+    pub(super) archive: &'a Archive,
+    pub(super) plan: &'a ArchivePlan,
+    pub(super) events: &'a Events,
+}
+
+/// The zip, once it is packed.
+struct Zip {
+    file: Arc<std::fs::File>,
+    bytes: u64,
+    /// Hexadecimal.
+    sha256: String,
+    /// What S3 says of it where it was put in one call or copied, and where it was put in parts.
+    checksums: [Option<String>; 2],
+}
+
+impl Zip {
+    /// Whether an object is this zip. S3's own checksum decides where there is one.
+    fn is(&self, object: &Object) -> bool {
+        let said = Label::of(object).sha256.as_ref() == Some(&self.sha256) && object.bytes == self.bytes;
+        said && object.checksum.as_ref().is_none_or(|found| self.checksums.iter().flatten().any(|own| own == found))
+    }
+}
+
+impl Deliver<'_> {
+    pub(super) async fn run(self, ends: &Ends) -> Outcome {
+        let mut digest = None;
+        let mut outcome = match self.all_the_way(ends, &mut digest).await {
+            Ok(verdict) => Outcome::ended(&self.archive.name, verdict, Exit::Success),
+            Err(stop) => Outcome::failed(&self.archive.name, stop.verdict, &stop.error),
+        };
+        outcome.digest = digest;
+        outcome
+    }
+
+    async fn all_the_way(&self, ends: &Ends, digest: &mut Option<String>) -> Result<Verdict, Stop> {
+        ends.in_the_way(&self.plan.depends_on)?;
+        let zip = self.pack().await.map_err(|error| Stop::new(Verdict::BuildFailed, error))?;
+        *digest = Some(format!("sha256:{}", zip.sha256));
+        let kept = self.keep(&zip).await.map_err(|error| Stop::new(Verdict::PushFailed, error))?;
+        ends.turn(&self.plan.depends_on, self.events, self.deploy.cancel, NOTHING_LIVE).await?;
+        if self.is_live(&zip) {
+            self.events.stage(Stage::Prove);
+            self.prove(&zip).await?;
+            return Ok(Verdict::Unchanged);
+        }
+        self.make_live(&zip, &kept).await?;
+        self.events.stage(Stage::Prove);
+        self.prove(&zip).await?;
+        Ok(Verdict::Deployed)
+    }
+
+    async fn pack(&self) -> Result<Zip> {
+        self.events.stage(Stage::Build);
+        let (archive, cancel) = (self.archive.clone(), self.deploy.cancel.clone());
+        let packed = tokio::task::spawn_blocking(move || pack(&archive, &cancel)).await;
+        let packed = packed.map_err(|ended| Error::new(Exit::Fault, "the packing ended early").because(&ended))?;
+        let Packed { file, sha256, bytes, files } = packed?;
+        let ending = if files == 1 { "file" } else { "files" };
+        self.events.note(format!("packed {files} {ending} into {bytes} bytes, sha256:{sha256}"));
+        let file = Arc::new(file);
+        let in_parts = s3::checksum_of_parts(&file, bytes).await?;
+        let whole = BASE64_STANDARD.encode(from_hex(&sha256));
+        Ok(Zip { file, bytes, sha256, checksums: [Some(whole), in_parts] })
+    }
+
+    /// Makes sure that the bucket has it under the commit's key, and returns it as the bucket has it.
+    async fn keep(&self, zip: &Zip) -> Result<Object> {
+        self.events.stage(Stage::Push);
+        let Deploy { clients, cancel, .. } = *self.deploy;
+        let (bucket, key) = (&self.plan.bucket, &self.plan.key);
+        let there = unless_cancelled(cancel, NOTHING_LIVE, s3::head(clients, bucket, key)).await?;
+        match there {
+            Some(object) if zip.is(&object) => {
+                self.events.note(format!("{} is there already, with the same bytes", place(bucket, key)));
+                return Ok(object);
+            }
+            Some(_) => self.events.warn(
+                format!("{} is there with other bytes: it is replaced", place(bucket, key)),
+                Some("files that are not in git, or another `exclude`, make another zip of the same commit".to_owned()),
+            ),
+            None => {}
+        }
+        let label = Label { previous: None, held: None, base: None, ..self.label(zip) };
+        let metadata = label.metadata();
+        let upload = Upload { bucket, key, file: &zip.file, bytes: zip.bytes, metadata: &metadata };
+        let id = "zip".to_owned();
+        let sent = |current| {
+            let state = if current == zip.bytes { LayerState::Pushed } else { LayerState::Pushing };
+            self.events.emit(Kind::PushLayer { id: id.clone(), state, current, total: zip.bytes });
+        };
+        sent(0);
+        s3::put(clients, upload, cancel, sent).await?;
+        let kept = unless_cancelled(cancel, NOTHING_LIVE, s3::head(clients, bucket, key)).await?;
+        match kept.filter(|object| zip.is(object)) {
+            Some(object) => {
+                let digest = format!("sha256:{}", zip.sha256);
+                self.events.emit(Kind::TagPushed { reference: place(bucket, key), digest });
+                Ok(object)
+            }
+            None => Err(Error::new(Exit::Aws, format!("{} is not what was put there", place(bucket, key)))
+                .hint("somebody else writes there at the same time: run it again when they are done")),
+        }
+    }
+
+    /// Whether the plan has seen this very zip of this very commit live, and nothing held.
+    fn is_live(&self, zip: &Zip) -> bool {
+        let label = &self.plan.label;
+        label.sha256.as_ref() == Some(&zip.sha256)
+            && label.revision.as_ref() == Some(&self.deploy.plan.revision.full())
+            && label.held.is_none()
+    }
+
+    async fn make_live(&self, zip: &Zip, kept: &Object) -> Result<(), Stop> {
+        let Deploy { clients, cancel, .. } = *self.deploy;
+        let (bucket, latest_key) = (&self.plan.bucket, &self.plan.latest_key);
+        if cancel.is_cancelled() {
+            return Err(Stop::new(Verdict::Interrupted, crate::interrupt::interrupted(NOTHING_LIVE)));
+        }
+        let copy = Copy {
+            bucket,
+            from: &self.plan.key,
+            from_etag: &kept.etag,
+            to: latest_key,
+            to_etag: self.plan.latest_etag.as_deref(),
+        };
+        let label = self.label(zip);
+        // It takes a moment and cannot be taken back: once begun it is not given up.
+        let copied = s3::copy(clients, copy, &label.metadata()).await;
+        if matches!(copied, Ok(Copied::Done)) {
+            self.tell_live(zip);
+            return Ok(());
+        }
+        // An answer that was lost, and was asked for again, looks like a refusal. What is there decides.
+        let now = s3::head(clients, bucket, latest_key).await;
+        match (copied, now) {
+            (_, Ok(Some(now))) if zip.is(&now) && Label::of(&now) == label => {
+                self.tell_live(zip);
+                Ok(())
+            }
+            (Err(error), Ok(now)) if now.as_ref().map(|now| &now.etag) == self.plan.latest_etag.as_ref() => {
+                Err(Stop::new(Verdict::PushFailed, error.cause(format!("{latest_key} is as it was"))))
+            }
+            (Err(error), Ok(_)) => Err(Stop::new(
+                Verdict::PushFailed,
+                error.cause(format!("somebody else has changed {} meanwhile", place(bucket, latest_key))),
+            )),
+            (Ok(_), Ok(_)) => Err(Stop::new(
+                Verdict::Refused,
+                Error::new(Exit::Gate, format!("{} was changed while this one was made", place(bucket, latest_key)))
+                    .hint("somebody else has deployed: what is live is theirs; look at it, then run this again"),
+            )),
+            (copied, Err(unknown)) => {
+                let text = format!("whether {} is this zip now is not known", place(bucket, latest_key));
+                let error = Error::new(Exit::Aws, text).cause(unknown.line());
+                let error = copied.err().map_or_else(|| error.clone(), |refused| error.clone().cause(refused.line()));
+                Err(Stop::new(Verdict::NotProven, error.hint("look at it: shipit status; then run this again")))
+            }
+        }
+    }
+
+    fn tell_live(&self, zip: &Zip) {
+        let reference = place(&self.plan.bucket, &self.plan.latest_key);
+        self.events.emit(Kind::TagPushed { reference, digest: format!("sha256:{}", zip.sha256) });
+    }
+
+    /// What is live is this zip, by S3's own checksum where it has one.
+    async fn prove(&self, zip: &Zip) -> Result<(), Stop> {
+        let (bucket, latest_key) = (&self.plan.bucket, &self.plan.latest_key);
+        let unproven = |error: Error| {
+            let hint = "a zip has nothing that could be rolled back; see what is live with shipit status";
+            Stop::new(Verdict::NotProven, error.with_exit(Exit::NotProven).hint(hint))
+        };
+        let now = s3::head(self.deploy.clients, bucket, latest_key).await;
+        let now = now.map_err(|error| {
+            let text = format!("{} was written, but could not be read again", place(bucket, latest_key));
+            unproven(Error::new(Exit::NotProven, text).cause(error.line()))
+        })?;
+        match now {
+            Some(now) if zip.is(&now) => Ok(()),
+            Some(now) => {
+                let label = Label::of(&now);
+                let is = label.revision.as_deref().map_or("nothing that shipit put there", crate::revision::short);
+                let text = format!("{} is another zip now: {is}", place(bucket, latest_key));
+                Err(unproven(Error::new(Exit::NotProven, text)))
+            }
+            None => Err(unproven(Error::new(Exit::NotProven, format!("{} is gone", place(bucket, latest_key))))),
+        }
+    }
+
+    fn label(&self, zip: &Zip) -> Label {
+        let Deploy { plan, options, .. } = *self.deploy;
+        let revision = plan.revision.full();
+        let before = &self.plan.label;
+        let previous = match &before.revision {
+            Some(live) if *live != revision => Some(live.clone()),
+            _ => before.previous.clone(),
+        };
+        Label {
+            sha256: Some(zip.sha256.clone()),
+            at: Some(Timestamp::now().strftime("%FT%TZ").to_string()),
+            by: plan.identity.clone(),
+            approved_by: options.approved_by.clone(),
+            base: Some(revision.clone()),
+            held: None,
+            previous,
+            revision: Some(revision),
+        }
+    }
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let pairs = (0..text.len()).step_by(2).filter_map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    pairs.collect()
+}
