@@ -37,6 +37,9 @@ impl Vars {
 const OF_EVERY_PROGRAM: [&str; 11] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG", "LC_", "TZ", "TERM", "XDG_"];
 
+/// Whoever has one of these is the pipeline's step to AWS: no program gets them, not even one that gets all the rest.
+pub(crate) const TOKENS: [&str; 3] = ["BITBUCKET_STEP_OIDC_TOKEN", "SHIPIT_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"];
+
 /// The environment for a program that shipit starts: what every program needs and what this one is known to read, by
 /// name, or by beginning where it ends in `_`. The rest stays here, because the secrets of the environments are in it,
 /// and whoever runs as the same user can read another process's environment.
@@ -103,6 +106,9 @@ mod tests {
             ("PATHS", false),
             ("DEV_DB_HOST", false),
             ("AWS_SECRET_ACCESS_KEY", false),
+            ("BITBUCKET_STEP_OIDC_TOKEN", false),
+            ("SHIPIT_ID_TOKEN", false),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", false),
         ];
         for (name, wanted) in cases {
             assert_eq!(is_for(name, &["GIT_CONFIG_"]), wanted, "{name}");

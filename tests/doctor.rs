@@ -143,7 +143,7 @@ fn keys_that_win_over_a_web_identity_are_told() {
     let aws = StandIn::scripted(&project, "{}");
     let project = project.with_aws(&aws).with_engine().var("BITBUCKET_STEP_OIDC_TOKEN", "a.b.c");
     let ran = examined(&project, &["--env", "dev"]).exits(7).never_says("a.b.c");
-    let told = check(&ran, "", "credentials", "the keys in AWS_ACCESS_KEY_ID win over the web identity");
+    let told = check(&ran, "dev", "credentials", "the keys in AWS_ACCESS_KEY_ID win over the web identity");
     assert!(told["fix"].as_str().expect("a fix").contains("take AWS_ACCESS_KEY_ID"), "{told}");
 }
 

@@ -258,3 +258,30 @@ fn where_there_is_nothing_to_deploy_it_says_so() {
     let project = Project::new().file("Dockerfile", "FROM scratch\n");
     project.shipit(&["init", "--config", "nowhere/deploy.yaml"]).exits(2).says("is in a folder that is not there");
 }
+
+#[test]
+fn a_role_of_the_pipeline_goes_to_deploy_yaml_and_needs_no_line_in_the_step() {
+    let role = "arn:aws:iam::210987654321:role/ci/deploy";
+    let state = tempfile::tempdir().expect("a folder");
+    let script = format!("export AWS_ROLE_ARN={role} AWS_WEB_IDENTITY_TOKEN_FILE=/tmp/token\n{SCRIPT}");
+    let project = Project::new()
+        .file("ecr_deploy.sh", &script)
+        .file("Dockerfile", "FROM scratch\nCOPY app /app\n")
+        .file("app", "one\n")
+        .committed()
+        .with_engine()
+        .var("XDG_STATE_HOME", state.path().to_str().expect("UTF-8"))
+        .var("DEV_DB_HOST", "db.internal.example")
+        .var("DEV_OPENAI_API_KEY", "sk-0123456789abcdef")
+        .var("DEV_OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel.internal:4317");
+    project.shipit(&["init", "--ci", "bitbucket"]).exits(0);
+    let text = deploy_yaml(&project);
+    assert_eq!(text.matches(&format!("aws: {{ role: \"{role}\" }}")).count(), 4, "{text}");
+    let pipeline = std::fs::read_to_string(project.path("bitbucket-pipelines.yml")).expect("a pipeline");
+    assert!(pipeline.contains("oidc: true") && !pipeline.contains("export"), "{pipeline}");
+    project.shipit(&["check"]).exits(0);
+    // The stand-in has the role's account, although deploy.yaml names none.
+    let plan = project.shipit(&["deploy", "--env", "dev", "--local", "--dry-run"]).exits(0);
+    plan.says("arn:aws:sts::210987654321:assumed-role/deploy/shipit");
+    project.shipit(&["local", "reset"]).exits(0);
+}

@@ -21,6 +21,9 @@ mod content_key;
 /// What changed, and the filter of a deploy.
 mod changes;
 
+/// A pipeline's OIDC token, and what is left over beside it.
+mod credentials;
+
 /// Every ending that a rollout can have.
 mod endings;
 

@@ -1,6 +1,7 @@
 //! The SDK's clients for one environment: region, role, endpoint, retries and time limits.
 //!
-//! Credentials come from the SDK's usual chain and stay in its memory; an environment's `role` is assumed on top of it.
+//! Credentials come from a pipeline's OIDC token or from the SDK's usual chain (`precedence`) and stay in memory; an
+//! environment's `role` is assumed on top of them.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,22 +10,29 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 
 use super::calls::Calls;
 use super::ecs::Batch;
 use super::pace::Pace;
+use super::precedence::{Ambient, Choice, Clash, Renewal};
+use super::remembered::Remembered;
+use super::web_identity::WebIdentity;
 use crate::config::specification::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::secret::Secret;
+use crate::vars::Vars;
 
 /// What decides where the calls go, besides the environment of the process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     /// Every service's endpoint; `None`: the SDK's own rules (`AWS_ENDPOINT_URL` among them).
     pub(crate) endpoint_url: Option<String>,
-    /// Keys to use in place of the SDK's chain.
+    /// What the environment of the process offers besides the SDK's chain.
+    pub(crate) ambient: Ambient,
+    /// Keys to use in place of all others.
     pub(crate) credentials: Option<Credentials>,
     /// The region where neither deploy.yaml nor the SDK's chain names one.
     pub(crate) fallback_region: Option<&'static str>,
@@ -33,6 +41,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// For AWS itself, with the credentials that are around this process.
+    pub(crate) fn of(vars: &Vars) -> Self {
+        Self { ambient: Ambient::of(vars), ..Self::default() }
+    }
+
     /// For an endpoint on this machine that takes these keys.
     pub(crate) fn stand_in(endpoint: String, key: String, secret: &Secret, region: &'static str) -> Self {
         let credentials = Credentials::new(key, secret.expose(), None, None, "stand-in");
@@ -56,6 +69,11 @@ pub(crate) struct Clients {
     /// Every `DescribeServices` of the run goes through here, so that many services share one call.
     pub(super) services: Batch,
     pub(super) config: SdkConfig,
+    /// What gives `config` its credentials.
+    pub(super) credentials: Option<Remembered>,
+    ambient: Ambient,
+    choice: Choice,
+    role: Option<String>,
     calls: Calls,
     s3: Arc<OnceLock<aws_sdk_s3::Client>>,
 }
@@ -71,10 +89,10 @@ impl Clients {
                 environment.name
             )));
         };
-        let config = match &environment.role {
-            Some(role) => assume(&config, role).await,
-            None => config,
-        };
+        // Keys that are given settle it.
+        let ambient = if settings.credentials.is_some() { Ambient::default() } else { settings.ambient.clone() };
+        let choice = ambient.choose(environment.role.as_deref());
+        let (config, credentials) = identify(config, &ambient, &choice, environment, &settings.calls).await;
         let (calls, pace) = (settings.calls.clone(), Pace::default());
         let ecr = aws_sdk_ecr::config::Builder::from(&config).interceptor(calls.clone()).build();
         let ecs = aws_sdk_ecs::config::Builder::from(&config).interceptor(calls.clone()).build();
@@ -88,6 +106,10 @@ impl Clients {
             region,
             pace,
             config,
+            credentials,
+            ambient,
+            choice,
+            role: environment.role.clone(),
             calls,
             s3: Arc::default(),
         })
@@ -100,6 +122,16 @@ impl Clients {
             let config = aws_sdk_s3::config::Builder::from(&self.config).interceptor(self.calls.clone());
             aws_sdk_s3::Client::from_conf(config.build())
         })
+    }
+
+    /// Two kinds of credentials where one was meant.
+    pub(crate) fn clash(&self) -> Option<Clash> {
+        self.ambient.clash(self.role.as_deref())
+    }
+
+    /// Until when credentials with these marks can be had anew.
+    pub(super) async fn renewal(&self, features: &[Feature]) -> Renewal {
+        self.ambient.renewal(&self.choice, features).await
     }
 
     /// CloudWatch Logs in the region that a task definition writes its log to, which need not be the service's.
@@ -142,7 +174,32 @@ async fn load(environment: &Environment, settings: &Settings) -> SdkConfig {
     }
 }
 
-async fn assume(config: &SdkConfig, role: &str) -> SdkConfig {
-    let provider = AssumeRoleProvider::builder(role).session_name("shipit").configure(config).build().await;
-    config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+/// The configuration with its credentials: first those around this process, then the environment's role on top, unless
+/// that is what the pipeline's token opens already.
+async fn identify(
+    config: SdkConfig,
+    ambient: &Ambient,
+    choice: &Choice,
+    environment: &Environment,
+    calls: &Calls,
+) -> (SdkConfig, Option<Remembered>) {
+    let role = environment.role.as_deref();
+    let (base, opened) = match choice {
+        Choice::Chain => (config.credentials_provider(), None),
+        Choice::Token { token, role } => {
+            let provider = WebIdentity::new(&config, calls, token.clone(), role.clone(), ambient.session_name());
+            (Some(SharedCredentialsProvider::new(provider)), Some(role.as_str()))
+        }
+    };
+    let Some(base) = base else { return (config, None) };
+    let base = Remembered::new(base, ambient.missing(role));
+    let with = |provider: &Remembered| {
+        config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider.clone())).build()
+    };
+    let first = with(&base);
+    let Some(role) = role.filter(|role| opened != Some(*role)) else { return (first, Some(base)) };
+    let provider =
+        AssumeRoleProvider::builder(role).session_name(ambient.session_name()).configure(&first).build().await;
+    let top = Remembered::new(SharedCredentialsProvider::new(provider), String::new()).assuming(role);
+    (with(&top), Some(top))
 }

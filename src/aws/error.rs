@@ -2,6 +2,7 @@
 
 use aws_sdk_ecs::error::{ConnectorError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use super::remembered::told;
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -10,6 +11,24 @@ pub(super) fn aws<E>(action: &str, error: &SdkError<E>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
+    let failure = unhinted(action, error);
+    if !failure.hints().is_empty() {
+        return failure;
+    }
+    match hint(action, error.code(), error) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The same for a caller who has a better hint. One that was given on the way to credentials stays.
+pub(super) fn unhinted<E>(action: &str, error: &SdkError<E>) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    if let Some(told) = told(error) {
+        return told.clone();
+    }
     let code = error.code();
     let failure = match (code, error.message()) {
         (Some(code), Some(message)) => {
@@ -18,11 +37,7 @@ where
         (Some(code), None) => Error::new(Exit::Aws, format!("AWS refused {action}")).cause(code),
         _ => Error::new(Exit::Aws, format!("{action} got no answer from AWS")).cause(words(error)),
     };
-    let failure = if is_transient(error, code) { failure.transient() } else { failure };
-    match hint(action, code, error) {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    if is_transient(error, code) { failure.transient() } else { failure }
 }
 
 /// Whether asking again may well work: throttling, a server's fault, a connection that broke, also on the way to new

@@ -37,6 +37,7 @@ impl Fake {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let settings = Settings {
             calls: super::Calls::default(),
+            ambient: super::precedence::Ambient::default(),
             endpoint_url: Some(url),
             credentials: Some(aws_sdk_ecs::config::Credentials::new("key", "secret", None, None, "test")),
             fallback_region: None,

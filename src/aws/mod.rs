@@ -16,7 +16,11 @@ pub(crate) mod identity;
 pub(crate) mod log_stream;
 pub(crate) mod logs;
 pub(crate) mod pace;
+mod precedence;
+mod remembered;
 pub(crate) mod s3;
+pub(crate) mod web_identity;
 
 pub(crate) use calls::Calls;
 pub(crate) use clients::{Clients, Settings};
+pub(crate) use precedence::{Clash, Renewal};

@@ -323,7 +323,7 @@ impl Found<'_> {
             let hint = match self.file.provider {
                 Provider::Bitbucket => "add `oidc: true` to the step",
                 Provider::GitHub => "add `permissions: { id-token: write, contents: read }` to the job",
-                Provider::GitLab => "add `id_tokens` to the job",
+                Provider::GitLab => "add `id_tokens` with SHIPIT_ID_TOKEN to the job",
             };
             self.warn(step.line, text, hint.to_owned());
         }

@@ -98,7 +98,7 @@ async fn bases(
         true => Some(Session::open(manifest, context, events).await?),
         false => None,
     };
-    let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+    let settings = stand_in.as_ref().map_or_else(|| Settings::of(&context.vars), Session::settings);
     let read = read(specification, &settings).await;
     if let Some(stand_in) = stand_in {
         stand_in.close(&tokio_util::sync::CancellationToken::new()).await?;

@@ -11,7 +11,7 @@ use super::review::Reports;
 use super::{Context, Noted, approve, reported};
 use crate::after;
 use crate::approval::Approved;
-use crate::aws::{Clients, Settings};
+use crate::aws::{Clients, Settings, credentials};
 use crate::builders::Builders;
 use crate::changes::{Filter, Judge, candidates, dead_patterns};
 use crate::ci::file::Verb;
@@ -84,7 +84,7 @@ impl Run<'_> {
             true => Some(self.unless_cancelled(Session::open(&resolved.manifest, self.context, self.events)).await?),
             false => None,
         };
-        let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        let settings = stand_in.as_ref().map_or_else(|| Settings::of(&self.context.vars), Session::settings);
         self.noted.borrow_mut().receipt.counted = settings.calls.clone();
         let outcomes = self.go(&resolved, &settings).await;
         if let Some(stand_in) = stand_in {
@@ -183,7 +183,10 @@ impl Run<'_> {
             allow_older: self.args.allow_older,
             dry_run: self.args.dry_run,
         };
-        let plan = plan(&resolved.specification, &observed, &request, self.findings(resolved).await);
+        let mut plan = plan(&resolved.specification, &observed, &request, self.findings(resolved).await);
+        if plan.identity.is_some() {
+            plan.warnings.extend(credentials::warnings(clients, self.args.timeout).await);
+        }
         Ok((plan, observed.before.and_then(Result::ok)))
     }
 

@@ -5,8 +5,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::local::Session;
-use crate::aws::Clients;
 use crate::aws::identity::identity;
+use crate::aws::{Clients, Settings};
 use crate::cli::HistoryArgs;
 use crate::error::Result;
 use crate::event::Events;
@@ -24,7 +24,7 @@ pub(super) async fn run(args: HistoryArgs, context: &Context) -> Result<Exit> {
         true => Some(Session::open(&standing.manifest, context, &Events::channel().0).await?),
         false => None,
     };
-    let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+    let settings = stand_in.as_ref().map_or_else(|| Settings::of(&context.vars), Session::settings);
     let read = async {
         let clients = Clients::connect(&specification.environment, &settings).await?;
         if let Some(finding) = gates::account(&specification.environment, &identity(&clients).await?) {

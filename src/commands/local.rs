@@ -275,8 +275,11 @@ fn options(
                 secrets: SecretsMode::Optional,
             })?;
             let environment = &specification.environment;
+            // Where only a role says which account it is, that role has to be there to be assumed.
+            let of_role = || environment.role.as_deref().and_then(|role| role.split(':').nth(4)).map(str::to_owned);
+            let its_account = environment.account.clone().or_else(of_role);
             if at == 0 {
-                account = environment.account.clone().unwrap_or(account);
+                account = its_account.clone().unwrap_or(account);
                 region = environment.region.clone().unwrap_or(region);
             }
             buckets.extend(specification.archives.iter().map(|archive| SeedBucket {
@@ -285,7 +288,7 @@ fn options(
                 name: archive.bucket.clone(),
             }));
             seed.extend(specification.services.iter().map(|service| SeedService {
-                account: environment.account.clone(),
+                account: its_account.clone(),
                 region: environment.region.clone(),
                 repository: service.repository.clone(),
                 cache_repository: match &service.cache {

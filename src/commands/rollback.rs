@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
-use crate::aws::{Clients, Settings};
+use crate::aws::{Clients, Settings, credentials};
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
 use crate::cli::RollbackArgs;
@@ -47,7 +47,7 @@ impl Run<'_> {
             true => Some(self.unless_cancelled(Session::open(&standing.manifest, self.context, self.events)).await?),
             false => None,
         };
-        let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+        let settings = stand_in.as_ref().map_or_else(|| Settings::of(&self.context.vars), Session::settings);
         self.noted.borrow_mut().receipt.counted = settings.calls.clone();
         let outcomes = self.go(&standing, &specification, &settings).await;
         if let Some(stand_in) = stand_in {
@@ -68,7 +68,10 @@ impl Run<'_> {
         let clients = Clients::connect(&specification.environment, settings).await?;
         let to = self.args.to.clone().map_or(To::Previous, To::Named);
         let observed = self.unless_cancelled(async { Ok(observe(&clients, specification, &to).await) }).await?;
-        let plan = plan(specification, &observed);
+        let mut plan = plan(specification, &observed);
+        if plan.identity.is_some() {
+            plan.warnings.extend(credentials::warnings(&clients, self.args.patience.timeout).await);
+        }
         self.events.emit(Kind::RollbackPlanned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
         let outcomes = planned(&plan);

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::local::Session;
 use super::{Context, approve};
 use crate::aws::identity::identity;
-use crate::aws::{Clients, Settings};
+use crate::aws::{Clients, Settings, credentials};
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
 use crate::cli::RunArgs;
@@ -54,7 +54,7 @@ async fn to_the_end(args: &RunArgs, context: &Context, events: &Events, cancel: 
         true => Some(Session::open(&standing.manifest, context, events).await?),
         false => None,
     };
-    let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+    let settings = stand_in.as_ref().map_or_else(|| Settings::of(&context.vars), Session::settings);
     let ended = task(args, &standing, &specification, &settings, context, events, cancel).await;
     if let Some(stand_in) = stand_in {
         stand_in.close(cancel).await?;
@@ -82,6 +82,9 @@ async fn task(
             format!("`{}` is a zip: it has no container that could run a command", zip.name),
         )
         .hint("name a service that is a container"));
+    }
+    for warning in credentials::warnings(&clients, args.timeout).await {
+        events.warn(warning, None);
     }
     if !args.local && ci::is_pipeline(standing.ci.as_ref()) {
         committed::same_manifest(&args.config.config).await?;

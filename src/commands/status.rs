@@ -36,7 +36,7 @@ pub(super) async fn run(args: StatusArgs, context: &Context) -> Result<Exit> {
         true => Some(Session::open(&standing.manifest, context, &Events::channel().0).await?),
         false => None,
     };
-    let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+    let settings = stand_in.as_ref().map_or_else(|| Settings::of(&context.vars), Session::settings);
     let exit = if args.watch {
         let interrupts = Interrupts::listen()?;
         let stop = CancellationToken::new();

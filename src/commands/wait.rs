@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::local::Session;
 use super::{Context, reported};
 use crate::aws::identity::identity;
-use crate::aws::{Clients, Settings};
+use crate::aws::{Clients, Settings, credentials};
 use crate::cli::WaitArgs;
 use crate::config::specification::Specification;
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ async fn to_the_end(
         true => Some(Session::open(&standing.manifest, context, events).await?),
         false => None,
     };
-    let settings = stand_in.as_ref().map(Session::settings).unwrap_or_default();
+    let settings = stand_in.as_ref().map_or_else(|| Settings::of(&context.vars), Session::settings);
     let outcomes = watch(args, &specification, &settings, events, cancel).await;
     if let Some(stand_in) = stand_in {
         stand_in.close(cancel).await?;
@@ -77,6 +77,9 @@ async fn watch(
     let identity = identity(&clients).await?;
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
+    }
+    for warning in credentials::warnings(&clients, args.patience.timeout).await {
+        events.warn(warning, None);
     }
     let wait = Wait {
         clients: &clients,

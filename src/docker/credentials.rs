@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use super::config_file::{self, ConfigFile, StoredLogin};
 use crate::secret::Secret;
-use crate::vars::Vars;
+use crate::vars::{TOKENS, Vars};
 
 /// How long a credential helper may take; some of them ask a person or a network service.
 const HELPER: Duration = Duration::from_secs(20);
@@ -112,7 +112,11 @@ async fn ask_helper(name: &str, server: &str) -> Option<Login> {
         return None;
     }
     let run = async {
-        let mut child = Command::new(format!("docker-credential-{name}"))
+        let mut helper = Command::new(format!("docker-credential-{name}"));
+        for token in TOKENS {
+            helper.env_remove(token);
+        }
+        let mut child = helper
             .arg("get")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

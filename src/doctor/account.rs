@@ -1,38 +1,27 @@
 //! Who AWS takes us for, in one environment: region, credentials, identity, the account guard.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::Check;
 use crate::aws::credentials::{self, Source};
 use crate::aws::identity::{Identity, identity};
-use crate::aws::{Clients, Settings};
+use crate::aws::{Clash, Clients, Renewal, Settings};
 use crate::config::specification::Environment;
 use crate::exit::Exit;
 use crate::gates;
 use crate::vars::Vars;
 
-/// Credentials that end sooner do not live through the wait for a rollout (`--timeout` is 20 minutes by default).
-const ENOUGH: SignedDuration = SignedDuration::from_mins(20);
+/// How long a rollout may take unless `--timeout` says otherwise.
+const WAIT: Duration = Duration::from_secs(20 * 60);
 
-/// What the variables say before anything is asked. The chain takes keys in the environment before all else, so a
-/// pipeline that was moved to OIDC goes on with its old keys, and nothing says so.
+/// What the variables say before anything is asked. Which of several credentials are used depends on the environment's
+/// role as well, and is told with it.
 pub(super) fn variables(vars: &Vars) -> Vec<Check> {
     let keys = vars.has("AWS_ACCESS_KEY_ID") && vars.has("AWS_SECRET_ACCESS_KEY");
-    let session = vars.has("AWS_SESSION_TOKEN");
-    let web_identity = ["AWS_WEB_IDENTITY_TOKEN_FILE", "BITBUCKET_STEP_OIDC_TOKEN", "AWS_ROLE_ARN"];
-    let other = web_identity.into_iter().find(|name| vars.has(name));
     let mut checks = Vec::new();
-    if keys
-        && !session
-        && let Some(other) = other
-    {
-        checks.push(Check::fails(
-            "credentials",
-            Exit::Aws,
-            format!("the keys in AWS_ACCESS_KEY_ID win over the web identity ({other}), which is not used"),
-            "take AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of the pipeline's variables (workspace and repository)",
-        ));
-    } else if keys && vars.has("AWS_PROFILE") {
+    if keys && vars.has("AWS_PROFILE") {
         checks.push(
             Check::unknown("credentials", "AWS_PROFILE is set, but the keys in AWS_ACCESS_KEY_ID win over it")
                 .fix("unset AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY if the profile is meant"),
@@ -75,6 +64,7 @@ pub(super) async fn examine(
         None => region_source(vars),
     };
     let mut checks = vec![Check::works("region", format!("{} {from}", clients.region))];
+    checks.extend(clients.clash().map(clash));
     match credentials::source(&clients).await {
         Ok(source) => checks.push(lifetime(&source, Timestamp::now())),
         Err(error) => {
@@ -103,22 +93,31 @@ fn region_source(vars: &Vars) -> String {
 }
 
 fn lifetime(source: &Source, now: Timestamp) -> Check {
-    let Some(until) = source.expires_at else {
-        let keys = if source.keys_of_environment { ", long-lived: nothing ends them but a person" } else { "" };
+    let Some(until) = source.ends_at() else {
+        let keys = match (source.keys_of_environment, source.renewal) {
+            (true, _) => ", long-lived: nothing ends them but a person",
+            (false, Renewal::Always) => ", renewed by themselves",
+            _ => "",
+        };
         return Check::works("credentials", format!("{}{keys}", source.words));
     };
-    let left = until.duration_since(now);
-    let minutes = left.as_mins().max(0);
-    let detail = format!("{}, for {minutes} more minutes", source.words);
-    if left < ENOUGH {
-        return Check::fails(
+    let minutes = until.duration_since(now).as_mins().max(0);
+    match source.shortfall(WAIT, now) {
+        Some(text) => Check::fails(
             "credentials",
             Exit::Aws,
-            format!("{detail}: they end before a rollout of 20 minutes does"),
+            text,
             "log in again, or give the role's session and the pipeline's token more time",
-        );
+        ),
+        None => Check::works("credentials", format!("{}, for {minutes} more minutes", source.words)),
     }
-    Check::works("credentials", detail)
+}
+
+fn clash(clash: Clash) -> Check {
+    match clash.wrong {
+        true => Check::fails("credentials", Exit::Aws, clash.text, clash.fix),
+        false => Check::unknown("credentials", clash.text).fix(clash.fix),
+    }
 }
 
 fn guard(environment: &Environment, identity: &Identity) -> Check {
@@ -136,21 +135,17 @@ fn guard(environment: &Environment, identity: &Identity) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::{Source, Timestamp, Vars, lifetime, variables};
+    use super::{Renewal, Source, Timestamp, Vars, lifetime, variables};
     use crate::doctor::State;
 
     #[test]
-    fn keys_that_win_over_a_web_identity_are_told() {
+    fn variables_that_do_not_go_together_are_told() {
         let told = |names: &[&str]| {
             let vars: Vars = names.iter().map(|name| (*name, "x")).collect();
             variables(&vars).into_iter().map(|check| check.state).collect::<Vec<_>>()
         };
         let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
         assert_eq!(told(&keys), []);
-        assert_eq!(told(&[keys[0], keys[1], "AWS_WEB_IDENTITY_TOKEN_FILE"]), [State::Fails]);
-        assert_eq!(told(&[keys[0], keys[1], "BITBUCKET_STEP_OIDC_TOKEN"]), [State::Fails]);
-        // A session token comes from a role that somebody assumed on purpose.
-        assert_eq!(told(&[keys[0], keys[1], "AWS_SESSION_TOKEN", "AWS_ROLE_ARN"]), []);
         assert_eq!(told(&[keys[0], keys[1], "AWS_PROFILE"]), [State::Unknown]);
         // Neither the file nor the role.
         assert_eq!(told(&["AWS_WEB_IDENTITY_TOKEN_FILE"]), [State::Fails, State::Fails]);
@@ -161,7 +156,8 @@ mod tests {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let ending = |seconds: Option<i64>| {
             let expires_at = seconds.map(|seconds| Timestamp::from_second(1_000_000 + seconds).unwrap());
-            lifetime(&Source { words: "SSO".to_owned(), keys_of_environment: false, expires_at }, now)
+            let renewal = Renewal::Unknown;
+            lifetime(&Source { words: "SSO".to_owned(), keys_of_environment: false, expires_at, renewal }, now)
         };
         assert_eq!(ending(None).state, State::Works);
         assert_eq!(ending(Some(3600)).detail, "SSO, for 60 more minutes");

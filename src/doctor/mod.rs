@@ -213,7 +213,7 @@ fn specifications(standing: &Standing, question: &Question<'_>) -> Result<Vec<Sp
 
 async fn environment(specification: &Specification, vars: &Vars) -> Vec<Check> {
     let name = &specification.environment.name;
-    let (mut checks, clients) = account::examine(&specification.environment, &Settings::default(), vars).await;
+    let (mut checks, clients) = account::examine(&specification.environment, &Settings::of(vars), vars).await;
     match clients {
         Some(clients) => checks.extend(services::examine(&clients, specification).await),
         None => checks.push(Check::unknown("services", "repositories and services cannot be looked at before that")),

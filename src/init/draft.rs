@@ -13,7 +13,7 @@ pub(crate) struct Draft {
     /// Whether the variables of the secrets have no prefix.
     pub(super) bare: bool,
     pub(super) services: Vec<ServiceDraft>,
-    /// The role that the pipeline takes today.
+    /// The role that the pipeline takes today; it goes to every environment of deploy.yaml.
     pub(super) role: Option<String>,
 }
 

@@ -72,7 +72,7 @@ async fn connect(region: Option<&str>, vars: &Vars) -> Result<Clients> {
     };
     let environment = manifest.resolve(&input)?.environment;
     // Its only error is that nobody names a region, and its hint speaks of a file that is not there yet.
-    Clients::connect(&environment, &Settings::default()).await.map_err(|error| {
+    Clients::connect(&environment, &Settings::of(vars)).await.map_err(|error| {
         Error::new(error.exit(), error.message())
             .hint("set AWS_REGION, or name a profile that has a region with AWS_PROFILE")
     })

@@ -55,7 +55,7 @@ fn environments(text: &mut String, draft: &Draft) {
     for environment in &draft.environments {
         let EnvironmentDraft { name, branch, after, approval } = environment;
         let prefix = if draft.bare { ", secret_prefix: \"\"" } else { "" };
-        if after.is_none() && !approval {
+        if after.is_none() && !approval && draft.role.is_none() {
             let name = format!("{}:", scalar(name));
             let _ = writeln!(text, "  {name:<0$} {{ branch: {1}{prefix} }}", width + 1, scalar(branch));
             continue;
@@ -69,6 +69,15 @@ fn environments(text: &mut String, draft: &Draft) {
         }
         if draft.bare {
             text.push_str("    secret_prefix: \"\"\n");
+        }
+        if let Some(role) = &draft.role {
+            // A role of another account than the one above would be refused: then a person has to say which is right.
+            let fits = draft.account.as_ref().is_none_or(|account| role.contains(&format!("::{account}:")));
+            let (lead, why) = match fits {
+                true => ("    ", "opened by the pipeline's OIDC token"),
+                false => ("    # ", "decide: it is of another account"),
+            };
+            commented(text, &format!("{lead}aws: {{ role: \"{role}\" }}"), why);
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Script {
     /// Actions that are refused, as IAM names them (`ecs:UpdateService`).
     pub(crate) deny: Vec<String>,
     pub(crate) faults: Vec<InjectedFault>,
+    /// How long a session of STS lasts, whatever was asked for: AWS itself gives none of less than 15 minutes.
+    pub(crate) session_seconds: Option<i64>,
     /// By `CLUSTER/SERVICE`.
     pub(crate) services: BTreeMap<String, ServiceScript>,
     /// By repository: what becomes of the scans of its images.

@@ -22,6 +22,8 @@ pub(crate) fn identity(caller: &Caller) -> Value {
     json!({"Arn": caller.arn, "UserId": caller.user_id, "Account": caller.place.account})
 }
 
+/// `lasts`: seconds, in place of what was asked for.
+///
 /// # Errors
 /// `AccessDenied` for a role of an account that nothing is kept for.
 pub(crate) fn assume_role(
@@ -29,6 +31,7 @@ pub(crate) fn assume_role(
     caller: &Caller,
     form: &BTreeMap<String, String>,
     known: impl Fn(&str) -> bool,
+    lasts: Option<i64>,
     now: Millis,
 ) -> Answered<Value> {
     let arn = required(form, "RoleArn")?;
@@ -39,9 +42,11 @@ pub(crate) fn assume_role(
             format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", caller.arn),
         )
     })?;
-    open_session(keys, role, form, now)
+    open_session(keys, role, form, lasts, now)
 }
 
+/// `lasts`: seconds, in place of what was asked for.
+///
 /// # Errors
 /// `InvalidIdentityToken` for a token that is no JWT, `ExpiredTokenException` for one that has expired, `AccessDenied`
 /// for a role that is not known.
@@ -49,6 +54,7 @@ pub(crate) fn assume_role_with_web_identity(
     keys: &mut Keys,
     form: &BTreeMap<String, String>,
     known: impl Fn(&str) -> bool,
+    lasts: Option<i64>,
     now: Millis,
 ) -> Answered<Value> {
     let arn = required(form, "RoleArn")?;
@@ -64,7 +70,7 @@ pub(crate) fn assume_role_with_web_identity(
     let role = role(arn).filter(|(account, _)| known(account)).ok_or_else(|| {
         Fault::with_status(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
     })?;
-    let mut answer = open_session(keys, role, form, now)?;
+    let mut answer = open_session(keys, role, form, lasts, now)?;
     for (member, claim) in [("SubjectFromWebIdentityToken", "sub"), ("Audience", "aud"), ("Provider", "iss")] {
         if let Some(text) = claims.get(claim).and_then(Value::as_str) {
             answer[member] = json!(text);
@@ -107,11 +113,12 @@ fn open_session(
     keys: &mut Keys,
     (account, role): (&str, &str),
     form: &BTreeMap<String, String>,
+    lasts: Option<i64>,
     now: Millis,
 ) -> Answered<Value> {
     let name = required(form, "RoleSessionName")?;
     let seconds = form.get("DurationSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(SESSION);
-    let expires_at = now + seconds.clamp(900, LONGEST_SESSION) * 1000;
+    let expires_at = now + lasts.unwrap_or_else(|| seconds.clamp(900, LONGEST_SESSION)) * 1000;
     let key = ids::access_key("ASIA");
     let role_id = format!("AROA{}", ids::hex::<8>().to_uppercase());
     let session = Session {

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::line::Line;
 use super::out::To;
 use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, print_warning, spawn};
+use crate::aws::web_identity;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -18,6 +19,8 @@ use crate::vars::Vars;
 pub(crate) struct Console {
     out: Out,
     redactor: SharedRedactor,
+    /// What is hidden whatever deploy.yaml says: the tokens of the pipeline.
+    always: Vec<Secret>,
     format: Format,
     verbose: u8,
 }
@@ -25,12 +28,14 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(format: Format, verbose: u8, vars: &Vars) -> Self {
         let redactor = SharedRedactor::default();
-        Self { out: Out::new(Surface::of_process(vars), redactor.clone()), redactor, format, verbose }
+        let always = web_identity::secrets(vars);
+        redactor.set(Redactor::new(&always));
+        Self { out: Out::new(Surface::of_process(vars), redactor.clone()), redactor, always, format, verbose }
     }
 
     /// From now on these values are hidden in all that is printed.
     pub(crate) fn hide(&self, secrets: &BTreeMap<String, Secret>) {
-        self.redactor.set(Redactor::new(secrets.values()));
+        self.redactor.set(Redactor::new(secrets.values().chain(&self.always)));
     }
 
     /// Prints an answer as it stands.

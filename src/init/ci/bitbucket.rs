@@ -44,12 +44,5 @@ fn script(text: &mut String, draft: &Draft, command: &str) {
         text.push_str("          oidc: true\n");
     }
     text.push_str("          services: [docker]\n          script:\n");
-    if let Some(role) = &draft.role {
-        let _ = writeln!(
-            text,
-            "            - export AWS_ROLE_ARN={role} AWS_WEB_IDENTITY_TOKEN_FILE=/tmp/token\n            - printf %s \
-             \"$BITBUCKET_STEP_OIDC_TOKEN\" > /tmp/token"
-        );
-    }
     let _ = writeln!(text, "            - {command}");
 }

@@ -56,13 +56,5 @@ fn job(text: &mut String, draft: &Draft, environment: &EnvironmentDraft) {
         }
     }
     text.push_str("    steps:\n      - uses: actions/checkout@v4\n        with: { fetch-depth: 50 }\n");
-    if let Some(role) = &draft.role {
-        let region = draft.region.as_deref().unwrap_or("eu-west-1");
-        let _ = writeln!(
-            text,
-            "      - uses: aws-actions/configure-aws-credentials@v4\n        with: {{ role-to-assume: \"{role}\", \
-             aws-region: {region} }}"
-        );
-    }
     let _ = writeln!(text, "      - run: {}", command(draft, environment));
 }

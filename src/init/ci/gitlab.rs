@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{IMAGE, command};
+use crate::aws::web_identity::ANY as ID_TOKEN;
 use crate::init::draft::{Draft, EnvironmentDraft};
 use crate::init::yaml::scalar;
 
@@ -14,12 +15,8 @@ pub(super) fn render(draft: &Draft) -> String {
          GIT_DEPTH: \"50\"\n",
         stages.join(", ")
     );
-    if let Some(role) = &draft.role {
-        let _ = writeln!(
-            text,
-            "  id_tokens:\n    AWS_ID_TOKEN: {{ aud: https://gitlab.com }}\n  before_script:\n    - export \
-             AWS_ROLE_ARN={role} AWS_WEB_IDENTITY_TOKEN_FILE=/tmp/token\n    - printf %s \"$AWS_ID_TOKEN\" > /tmp/token"
-        );
+    if draft.role.is_some() {
+        let _ = writeln!(text, "  id_tokens:\n    {ID_TOKEN}: {{ aud: https://gitlab.com }}");
     }
     text.push_str(
         "\ncheck:\n  stage: check\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\n  script:\n    - \

@@ -111,7 +111,10 @@ mod tests {
             for provider in [Provider::Bitbucket, Provider::GitHub, Provider::GitLab] {
                 let text = render(provider, &draft(role));
                 let yaml: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-                assert_eq!(text.contains("role/deploy"), role.is_some(), "{text}");
+                let token = ["oidc: true", "id-token: write", "SHIPIT_ID_TOKEN"].iter().any(|one| text.contains(one));
+                assert_eq!(token, role.is_some(), "{text}");
+                // The token goes from memory to STS.
+                assert!(!text.contains("WEB_IDENTITY") && !text.contains("configure-aws"), "{text}");
                 let waits = match provider {
                     Provider::Bitbucket => {
                         let steps = &yaml["pipelines"]["branches"]["main"];

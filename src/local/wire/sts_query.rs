@@ -49,16 +49,17 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
 
 fn call(shared: &Shared, operation: &str, form: &BTreeMap<String, String>, headers: &HeaderMap) -> Answered<Value> {
     let now = clock::now();
+    let lasts = lock(&shared.injected).script().session_seconds;
     match operation {
         "GetCallerIdentity" => Ok(sts::identity(&caller(shared, headers)?)),
         "AssumeRole" => {
             let caller = caller(shared, headers)?;
             let known = |account: &str| shared.read(|state| state.has_account(account));
-            sts::assume_role(&mut lock(&shared.keys), &caller, form, known, now)
+            sts::assume_role(&mut lock(&shared.keys), &caller, form, known, lasts, now)
         }
         "AssumeRoleWithWebIdentity" => {
             let known = |account: &str| shared.read(|state| state.has_account(account));
-            sts::assume_role_with_web_identity(&mut lock(&shared.keys), form, known, now)
+            sts::assume_role_with_web_identity(&mut lock(&shared.keys), form, known, lasts, now)
         }
         _ => {
             Err(Fault::client("InvalidAction", format!("Could not find operation {operation} for version 2011-06-15")))
