@@ -109,7 +109,8 @@ fn the_image_is_exported_and_sent_from_here() {
     let aws = StandIn::scripted(&project, r#"{"services": {"dev/api": {"desired": 2}}}"#);
     let project = project.with_aws(&aws).var("DOCKER_HOST", &engine.address());
 
-    let ran = project.shipit(&["deploy", "api", "--output", "json"]).exits(0).says("the engine does not reach 127.0.0.1:");
+    let ran =
+        project.shipit(&["deploy", "api", "--output", "json"]).exits(0).says("the engine does not reach 127.0.0.1:");
     assert_eq!(ran.finished()["services"][0]["verdict"], "deployed");
     let first = digest(&ran);
     assert_eq!(aws.latest("api-dev"), first);
