@@ -135,6 +135,9 @@ pub(crate) struct DeployArgs {
     /// Deploy a commit although a newer one runs there
     #[arg(long)]
     pub(crate) allow_older: bool,
+    /// Wait for a rollout that is in flight there, in place of being refused
+    #[arg(long)]
+    pub(crate) queue: bool,
 
     /// Print the plan that would be carried out, and change nothing anywhere
     #[arg(long)]

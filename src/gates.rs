@@ -48,7 +48,7 @@ pub(crate) fn service(service: &specification::Service, seen: &ObservedService) 
         let mut finding = Finding::new(
             Exit::Gate,
             format!("another rollout of `{}` is in flight: {id}", service.service),
-            "wait until it has ended (shipit wait), then run this again",
+            "wait until it has ended (shipit wait), then run this again; or pass --queue, which waits",
         );
         finding.service = Some(service.name.clone());
         findings.push(finding);
@@ -127,8 +127,8 @@ pub(crate) enum Hold {
 }
 
 /// After a rollback its commit is held (the tag `shipit:held`), so that it does not come back by accident.
-pub(crate) fn held(service: &str, recorded: Option<&BTreeMap<String, String>>, revision: &Revision) -> Option<Hold> {
-    let held = recorded?.get(Tag::Held.key()).filter(|held| !held.is_empty())?;
+pub(crate) fn held(service: &str, recorded: &BTreeMap<String, String>, revision: &Revision) -> Option<Hold> {
+    let held = recorded.get(Tag::Held.key()).filter(|held| !held.is_empty())?;
     // Where the full hash was not known, its 12 digits were recorded.
     let same = revision.full() == *held || revision.short() == *held;
     if !same {
@@ -213,7 +213,7 @@ fn state(service: &specification::Service, found: &Service) -> Vec<Objection> {
 
 /// The rollout in flight that a deploy must not trample. One that only fails is none: it will not end by itself, and
 /// what is being deployed may be its cure.
-fn in_flight(service: &specification::Service, seen: &ObservedService) -> Option<String> {
+pub(crate) fn in_flight(service: &specification::Service, seen: &ObservedService) -> Option<String> {
     let found = seen.service.as_ref().ok().filter(|found| takes_force(found))?;
     let id = moving(found)?;
     (!only_fails(found, seen, service)).then_some(id)
@@ -235,13 +235,21 @@ pub(crate) fn moving(found: &Service) -> Option<String> {
     moving.then(|| primary.id.clone())
 }
 
+/// By ECS's own count: it comes to no end by itself.
+pub(crate) fn fails(found: &Service) -> bool {
+    found.primary().is_some_and(|primary| primary.running < primary.desired && primary.failed >= 2)
+}
+
 pub(crate) fn only_fails(found: &Service, seen: &ObservedService, service: &specification::Service) -> bool {
+    if fails(found) {
+        return true;
+    }
     let Some(primary) = found.primary() else { return false };
     let failures = seen.stopped.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, |tasks| {
         let ours = tasks.iter().filter(|task| task.started_by.as_deref() == Some(&primary.id));
         ours.filter(|task| Failure::of(task, service.container.as_deref().unwrap_or(&service.name)).is_some()).count()
     });
-    primary.running < primary.desired && (primary.failed >= 2 || failures >= 2)
+    primary.running < primary.desired && failures >= 2
 }
 
 fn task_definition(
@@ -353,7 +361,7 @@ mod tests {
         let revision = Revision { commit: commit.to_owned(), dirty: false, subject: None, author: None };
         let judged = |tag: &str| {
             let tags = BTreeMap::from([(Tag::Held.key().to_owned(), tag.to_owned())]);
-            held("api", Some(&tags), &revision)
+            held("api", &tags, &revision)
         };
         for same in [commit, &commit[..12]] {
             match judged(same) {
@@ -368,6 +376,6 @@ mod tests {
             assert!(matches!(judged(other), Some(Hold::Other(text)) if text.contains("ends the hold")), "{other}");
         }
         assert_eq!(judged(""), None);
-        assert_eq!(held("api", None, &revision), None, "tags that cannot be read hold nothing");
+        assert_eq!(held("api", &BTreeMap::new(), &revision), None, "without tags nothing is held");
     }
 }

@@ -15,7 +15,8 @@ use crate::aws::identity::{Identity, identity};
 use crate::changes::Judgement;
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::reuse;
 use crate::revision::Revision;
 
@@ -24,7 +25,7 @@ use crate::revision::Revision;
 pub(crate) struct Observed {
     pub(crate) identity: Result<Identity>,
     pub(crate) region: String,
-    /// Never empty.
+    /// Never empty; looked for only where something may have to be built.
     pub(crate) engines: Result<Vec<EngineFacts>>,
     /// In the order of the specification's services.
     pub(crate) services: Vec<ObservedService>,
@@ -32,10 +33,6 @@ pub(crate) struct Observed {
     pub(crate) archives: Vec<ObservedArchive>,
     /// The environment that must run the commit first.
     pub(crate) before: Option<Result<Before>>,
-    /// Whether each service changed, in the order of the services.
-    pub(crate) judgements: Vec<Judgement>,
-    /// The same of the archives, in their order.
-    pub(crate) archive_judgements: Vec<Judgement>,
     /// Worth a word: patterns that mean nothing.
     pub(crate) notes: Vec<String>,
 }
@@ -53,6 +50,8 @@ pub(crate) struct ObservedService {
     pub(crate) tags: Option<Result<BTreeMap<String, String>>>,
     pub(crate) running: Option<Result<Vec<Task>>>,
     pub(crate) stopped: Option<Result<Vec<Task>>>,
+    /// Whether it changed.
+    pub(crate) judgement: Judgement,
     /// What the repository has for the inputs of a build; absent where nobody asked.
     pub(crate) image: Option<reuse::Seen>,
     /// How the registry is scanned; read only where a scan is a gate.
@@ -93,12 +92,7 @@ impl ObservedService {
 }
 
 /// Reads for all services of the specification, side by side.
-pub(crate) async fn observe(
-    clients: &Clients,
-    specification: &Specification,
-    revision: &Revision,
-    engines: Result<Vec<EngineFacts>>,
-) -> Observed {
+pub(crate) async fn observe(clients: &Clients, specification: &Specification, revision: &Revision) -> Observed {
     let services = specification
         .services
         .iter()
@@ -121,12 +115,10 @@ pub(crate) async fn observe(
     Observed {
         identity,
         region: clients.region.clone(),
-        engines,
+        engines: Err(Error::new(Exit::Build, "nothing is built, so no engine was looked for")),
         services,
         archives,
         before: None,
-        judgements: Vec::new(),
-        archive_judgements: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -170,7 +162,6 @@ pub(crate) async fn observe_service(
         Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), Some(stopped)),
         None => (None, None, None, None),
     };
-    let scanning = None;
     ObservedService {
         repository,
         latest,
@@ -180,7 +171,8 @@ pub(crate) async fn observe_service(
         tags,
         running,
         stopped,
+        judgement: Judgement::default(),
         image: None,
-        scanning,
+        scanning: None,
     }
 }

@@ -84,6 +84,7 @@ mod leaks;
 mod scans;
 
 /// Another registry than the stand-in's own.
+mod queue;
 mod registry;
 
 /// The stand-in against tools that are not ours: the aws command line, skopeo and docker.

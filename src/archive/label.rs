@@ -75,7 +75,8 @@ impl Label {
 
     /// As the tags of an ECS service would say it, for the gates that ask those.
     pub(crate) fn recorded(&self) -> BTreeMap<String, String> {
-        self.held.iter().map(|held| (Tag::Held.key().to_owned(), held.clone())).collect()
+        let pairs = [(Tag::Held, &self.held), (Tag::Revision, &self.revision)];
+        pairs.into_iter().filter_map(|(tag, value)| Some((tag.key().to_owned(), value.clone()?))).collect()
     }
 }
 

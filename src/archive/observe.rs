@@ -4,6 +4,7 @@ use super::{Label, pack};
 use crate::after::Release;
 use crate::aws::Clients;
 use crate::aws::s3::{self, Object};
+use crate::changes::Judgement;
 use crate::config::specification::Archive;
 use crate::error::Result;
 
@@ -16,6 +17,8 @@ pub(crate) struct ObservedArchive {
     pub(crate) kept: Result<Option<Object>>,
     /// How many files there are to pack.
     pub(crate) files: Result<usize>,
+    /// Whether it changed.
+    pub(crate) judgement: Judgement,
 }
 
 /// `commit` is as it is recorded.
@@ -35,7 +38,7 @@ pub(crate) async fn observe(clients: &Clients, archive: &Archive, commit: &str) 
     let files = files.await.unwrap_or_else(|ended| {
         Err(crate::error::Error::new(crate::exit::Exit::Fault, "the files could not be looked at").because(&ended))
     });
-    ObservedArchive { bucket, latest, kept, files }
+    ObservedArchive { bucket, latest, kept, files, judgement: Judgement::default() }
 }
 
 /// What is live in another environment. It is there whole or not at all, so it is always settled.

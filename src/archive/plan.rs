@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Label, ObservedArchive};
 use crate::changes::Change;
 use crate::config::specification::Archive;
-use crate::plan::Finding;
+use crate::plan::{Entry, Finding};
 
 /// One zip's part of the plan.
 #[derive(Clone, Debug, Serialize)]
@@ -35,8 +35,6 @@ pub(crate) struct ArchivePlan {
     pub(crate) running_revision: Option<String>,
     /// SHA-256 of the zip that is live now, by shipit's record.
     pub(crate) running_digest: Option<String>,
-    /// What a change is measured from: what is live, or, after a rollback, what it took away.
-    pub(crate) base: Option<String>,
     /// ETag of what is live now.
     #[serde(skip)]
     pub(crate) latest_etag: Option<String>,
@@ -45,13 +43,24 @@ pub(crate) struct ArchivePlan {
     pub(crate) label: Label,
 }
 
+impl ArchivePlan {
+    pub(crate) fn entry(&self) -> Entry<'_> {
+        Entry {
+            name: &self.service,
+            change: &self.change,
+            depends_on: &self.depends_on,
+            running_revision: self.running_revision.as_deref(),
+            running_digest: self.running_digest.as_deref(),
+        }
+    }
+}
+
 /// The plan for one zip, without who it waits for, and what is in its way.
 pub(crate) fn plan(
     archive: &Archive,
     seen: &ObservedArchive,
     root: &Path,
     commit: &str,
-    change: &Change,
 ) -> (ArchivePlan, Vec<Finding>) {
     let reads = [seen.bucket.as_ref().err(), seen.latest.as_ref().err(), seen.kept.as_ref().err()];
     let in_the_way = reads.into_iter().chain([seen.files.as_ref().err()]).flatten();
@@ -68,12 +77,11 @@ pub(crate) fn plan(
         bucket: archive.bucket.clone(),
         key: archive.key.of(commit),
         latest_key: archive.latest_key.clone(),
-        change: change.clone(),
+        change: seen.judgement.change.clone(),
         kept: matches!(seen.kept, Ok(Some(_))),
         depends_on: Vec::new(),
         running_revision: label.revision.clone(),
         running_digest: label.digest(),
-        base: label.base().map(str::to_owned),
         latest_etag: latest.map(|latest| latest.etag.clone()),
         label,
     };

@@ -41,6 +41,19 @@ pub(crate) struct Judgement {
     pub(crate) by_hand: Option<String>,
 }
 
+/// Nobody looked: then it counts as changed.
+impl Default for Judgement {
+    fn default() -> Self {
+        Self {
+            change: Change::build("it was not looked at"),
+            order: Order::Onward,
+            error: None,
+            meant: false,
+            by_hand: None,
+        }
+    }
+}
+
 /// One service or zip that may have changed.
 pub(crate) struct Candidate<'a> {
     name: &'a str,

@@ -2,23 +2,21 @@
 
 use std::cell::RefCell;
 
-use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::review::Reports;
 use super::{Context, Noted, approve, reported};
-use crate::after;
 use crate::approval::Approved;
-use crate::aws::{Clients, Settings, credentials};
+use crate::aws::{Clients, Settings};
 use crate::builders::Builders;
-use crate::changes::{Filter, Judge, candidates, dead_patterns};
+use crate::changes::Filter;
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
 use crate::cli::DeployArgs;
 use crate::config::specification::Specification;
-use crate::config::{ResolveInput, SecretsMode};
 use crate::deploy::{self, Deploy, Options};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Stage};
@@ -27,19 +25,16 @@ use crate::freeze;
 use crate::git::Repository;
 use crate::interrupt::unless_cancelled;
 use crate::leak;
-use crate::observe::{Observed, observe};
-use crate::plan::{Finding, Plan, Request, plan};
+use crate::plan::{Finding, Plan, Request};
+use crate::preflight::{self, Preflight};
 use crate::preview;
+use crate::queue::Queue;
 use crate::receipt::{Before, ImageNote};
 use crate::registry::Proxies;
 use crate::report::{Review, What};
 use crate::resolve::{Resolved, Wanted, resolve};
-use crate::reuse;
 use crate::revision::short;
 use crate::verdict::{Outcome, Verdict};
-
-/// Reading files is bound by the disk and by memory; two readers keep both busy.
-const CONTEXTS_AT_ONCE: usize = 3;
 
 pub(super) async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
     let reports = Reports::of(&args.report.to, &args.target.config, context)?;
@@ -95,15 +90,21 @@ impl Run<'_> {
 
     async fn go(&self, resolved: &Resolved, settings: &Settings) -> Result<Vec<Outcome>> {
         let specification = &resolved.specification;
-        let builders = match specification.services.is_empty() {
-            true => Err(Error::new(Exit::Build, "nothing is built, so no engine was looked for")),
-            false => self.unless_cancelled(async { Ok(self.builders(specification).await) }).await?,
-        };
         let clients = Clients::connect(&specification.environment, settings).await?;
         for name in &specification.names {
             self.events.of(name).stage(Stage::Preflight);
         }
-        let (mut plan, mut before) = self.plan(resolved, &clients, settings, &builders).await?;
+        let environment_before = preflight::before(resolved, &self.context.vars)?;
+        if let Some(before) = &environment_before {
+            self.hide(before);
+        }
+        let engines = OnceCell::new();
+        let preflight = self.preflight(resolved, environment_before.as_ref(), &clients, settings);
+        let plan_now = async || {
+            let connect = async || engines.get_or_init(|| self.builders(specification)).await;
+            self.unless_cancelled(preflight.plan(self.findings(resolved).await, connect)).await
+        };
+        let (mut plan, mut before) = plan_now().await?;
         self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
         self.note_plan(&plan);
         let planned = deploy::planned(&plan);
@@ -121,7 +122,7 @@ impl Run<'_> {
             }
             // A person may have thought about it for an hour: the answer is to what was shown, and to nothing else.
             self.same_commit(resolved).await?;
-            let (now, there_now) = self.plan(resolved, &clients, settings, &builders).await?;
+            let (now, there_now) = plan_now().await?;
             let Some(names) = preview::changed(&plan, &now) else { break approved };
             (plan, before) = (now, there_now);
             self.events.warn(format!("what runs has changed since it was shown: {names}"), None);
@@ -143,9 +144,18 @@ impl Run<'_> {
         };
         let (events, cancel) = (self.events, self.cancel);
         let leaks = leak::Gate::default();
+        // An approval is for what was shown, and not for what comes to run while this one is built.
+        let queue = match self.args.queue && !plan.approval {
+            true => Some(Queue {
+                judge: preflight.judge_of_changes().await?,
+                allow_older: self.args.allow_older,
+                patience: self.args.timeout,
+            }),
+            false => None,
+        };
         let deploy = Deploy {
             clients: &clients,
-            builders: builders.as_ref().ok(),
+            builders: engines.get().and_then(|builders| builders.as_ref().ok()),
             before: before.as_ref(),
             specification,
             plan: &plan,
@@ -153,44 +163,48 @@ impl Run<'_> {
             events,
             cancel,
             leaks: &leaks,
+            queue: queue.as_ref(),
         };
         Ok(deploy.run().await)
     }
 
-    /// The plan, and the environment before this one, where it asks for one and it could be read.
-    async fn plan(
-        &self,
-        resolved: &Resolved,
-        clients: &Clients,
-        settings: &Settings,
-        builders: &Result<Builders>,
-    ) -> Result<(Plan, Option<after::Before>)> {
-        let mut observed = self.unless_cancelled(self.observe(resolved, clients, settings, builders)).await?;
-        let promotes = resolved.specification.environment.promote;
-        let look = self.look_for_images(&resolved.specification, clients, builders.as_ref().ok(), &mut observed);
-        self.unless_cancelled(async {
-            if !promotes {
-                look.await;
-            }
-            Ok(())
-        })
-        .await?;
-        let request = Request {
-            revision: resolved.revision.clone(),
-            branch: resolved.branch.clone(),
-            allow_dirty: self.args.allow_dirty,
-            release_hold: self.args.release_hold,
-            allow_older: self.args.allow_older,
-            dry_run: self.args.dry_run,
-        };
-        let mut plan = plan(&resolved.specification, &observed, &request, self.findings(resolved).await);
-        if plan.identity.is_some() {
-            plan.warnings.extend(credentials::warnings(clients, self.args.timeout).await);
+    fn preflight<'p>(
+        &'p self,
+        resolved: &'p Resolved,
+        before: Option<&'p Specification>,
+        clients: &'p Clients,
+        settings: &'p Settings,
+    ) -> Preflight<'p> {
+        let args = self.args;
+        Preflight {
+            resolved,
+            before,
+            clients,
+            settings,
+            config: &args.target.config.config,
+            filter: Filter {
+                all: args.all,
+                rebuild: args.rebuild,
+                named: &args.services,
+                base: args.base.as_deref(),
+                release_hold: args.release_hold,
+            },
+            request: Request {
+                revision: resolved.revision.clone(),
+                branch: resolved.branch.clone(),
+                allow_dirty: args.allow_dirty,
+                release_hold: args.release_hold,
+                allow_older: args.allow_older,
+                dry_run: args.dry_run,
+            },
+            timeout: args.timeout,
+            queue: args.queue && !args.dry_run,
+            vars: &self.context.vars,
+            events: self.events,
         }
-        Ok((plan, observed.before.and_then(Result::ok)))
     }
 
-    /// What is in the way already, before anything is observed.
+    /// What is in the way whatever runs there: the branch, a changed deploy.yaml, a freeze.
     async fn findings(&self, resolved: &Resolved) -> Vec<Finding> {
         let mut findings = resolved.findings.clone();
         if !self.args.dry_run && !self.args.local && ci::is_pipeline(resolved.ci.as_ref()) {
@@ -214,9 +228,6 @@ impl Run<'_> {
 
     /// The engines that can build. What is deployed to this machine is built here, too.
     async fn builders(&self, specification: &Specification) -> Result<Builders> {
-        if specification.environment.promote {
-            return Err(Error::new(Exit::Build, "no engine was looked for, because nothing is built"));
-        }
         if !specification.builders.is_empty() && !self.args.local {
             return Builders::connect(&specification.builders, &self.context.vars, self.events).await;
         }
@@ -263,17 +274,12 @@ impl Run<'_> {
         receipt.account.clone_from(&plan.account);
         receipt.region = Some(plan.region.clone());
         receipt.identity.clone_from(&plan.identity);
-        receipt.before = plan
-            .services
-            .iter()
-            .map(|service| (&service.service, &service.running_revision, &service.running_digest))
-            .chain(plan.archives.iter().map(|zip| (&zip.service, &zip.running_revision, &zip.running_digest)))
-            .map(|(service, revision, digest)| Before {
-                service: service.clone(),
-                revision: revision.clone(),
-                digest: digest.clone(),
-            })
-            .collect();
+        let before = plan.entries().map(|entry| Before {
+            service: entry.name.to_owned(),
+            revision: entry.running_revision.map(str::to_owned),
+            digest: entry.running_digest.map(str::to_owned),
+        });
+        receipt.before = before.collect();
         receipt.images = plan
             .services
             .iter()
@@ -283,70 +289,6 @@ impl Run<'_> {
                 content_key: service.source.content_key().map(ToString::to_string),
             })
             .collect();
-    }
-
-    async fn observe(
-        &self,
-        resolved: &Resolved,
-        clients: &Clients,
-        settings: &Settings,
-        builders: &Result<Builders>,
-    ) -> Result<Observed> {
-        let engines = builders.as_ref().map(Builders::facts).map_err(Clone::clone);
-        let mut observed = observe(clients, &resolved.specification, &resolved.revision, engines).await;
-        if let Some(name) = &resolved.specification.environment.after {
-            let before = resolved.manifest.resolve(&ResolveInput {
-                environment: name,
-                branch: resolved.branch.as_deref(),
-                commit: Some(&resolved.revision.full()),
-                services: &resolved.specification.names,
-                vars: &self.context.vars,
-                secrets: SecretsMode::Optional,
-            })?;
-            self.hide(&before);
-            observed.before = Some(after::read(before, settings).await);
-        }
-        self.judge(resolved, clients, &mut observed).await?;
-        Ok(observed)
-    }
-
-    /// What changed, and how the commit stands to what runs.
-    async fn judge(&self, resolved: &Resolved, clients: &Clients, observed: &mut Observed) -> Result<()> {
-        let Resolved { specification, revision, repository, .. } = resolved;
-        let uncommitted = match repository {
-            Some(repository) if revision.dirty => repository.uncommitted_files().await?,
-            _ => Vec::new(),
-        };
-        let judge = repository.as_ref().map(|repository| Judge {
-            repository,
-            config: &self.args.target.config.config,
-            manifest: &resolved.manifest,
-            environment: &specification.environment.name,
-            branch: resolved.branch.as_deref(),
-            head: &revision.commit,
-            uncommitted,
-            every_file: false,
-            vars: &self.context.vars,
-            events: self.events,
-        });
-        let filter = Filter {
-            all: self.args.all,
-            rebuild: self.args.rebuild,
-            named: &self.args.services,
-            base: self.args.base.as_deref(),
-            release_hold: self.args.release_hold,
-        };
-        let candidates = candidates(clients, specification, &observed.services, &observed.archives).await;
-        observed.judgements = filter.judge(judge.as_ref(), &candidates).await?;
-        observed.archive_judgements = observed.judgements.split_off(specification.services.len());
-        if let (Some(Ok(before)), Some(judge)) = (&mut observed.before, &judge) {
-            let name = before.specification.environment.name.clone();
-            before.compare(&Judge { environment: &name, ..judge.clone() }, &revision.full()).await?;
-        }
-        if let Some(repository) = repository {
-            observed.notes = dead_patterns(repository, &revision.commit, specification).await?;
-        }
-        Ok(())
     }
 
     /// The secrets of that environment besides those of this one.
@@ -371,34 +313,6 @@ impl Run<'_> {
             format!("another commit or other files were shown than are here now: {}", short(&head)),
         )
         .hint("nothing was built or changed; run it again"))
-    }
-
-    /// For each service: is there an image of the same inputs already? The contexts are read a few at a time.
-    async fn look_for_images(
-        &self,
-        specification: &Specification,
-        clients: &Clients,
-        builders: Option<&Builders>,
-        observed: &mut Observed,
-    ) {
-        let rebuild = self.args.rebuild;
-        let services = specification.services.iter().zip(&observed.services).zip(&observed.judgements);
-        let looks = services.map(|((service, seen), judgement)| async move {
-            // What is not deployed needs no image.
-            if judgement.change.is_nothing() {
-                return None;
-            }
-            // Without its repository there is nothing to look into, and a finding says so.
-            let repository = seen.repository.as_ref().ok()?;
-            let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
-            let engine = builders.and_then(|builders| builders.home(&service.name, service.platform));
-            let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };
-            Some(reuse::observe(service, look).await)
-        });
-        let images: Vec<_> = stream::iter(looks).buffered(CONTEXTS_AT_ONCE).collect().await;
-        for (seen, image) in observed.services.iter_mut().zip(images) {
-            seen.image = image;
-        }
     }
 
     async fn approved(&self, plan: &Plan, resolved: &Resolved) -> Result<Option<Approved>> {

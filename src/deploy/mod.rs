@@ -12,6 +12,7 @@ mod scan;
 mod shared_layers;
 mod ship;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
@@ -28,8 +29,10 @@ use crate::error::Error;
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::leak;
-use crate::plan::{Plan, ServicePlan};
+use crate::plan::{Entry, Plan, ServicePlan};
+use crate::queue::Queue;
 use crate::registry::Proxies;
+use crate::source::Source;
 use crate::verdict::{Outcome, Verdict};
 
 /// What the command line says about the way, not about the goal.
@@ -61,20 +64,26 @@ pub(crate) struct Deploy<'a> {
     pub(crate) events: &'a Events,
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) leaks: &'a leak::Gate,
+    /// Absent: a rollout that began since the plan was made is in the way.
+    pub(crate) queue: Option<&'a Queue<'a>>,
 }
 
 /// What the services of one run have to do with each other.
 struct Together {
     ends: Ends,
-    layers: SharedLayers,
+    /// Absent where at most one image is pushed.
+    layers: Option<SharedLayers>,
 }
 
 impl Deploy<'_> {
     /// Takes every service its way and returns the verdicts in the order of the plan.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
+        let builds =
+            |service: &&ServicePlan| !service.change.is_nothing() && matches!(service.source, Source::Build(_));
+        let several = self.plan.services.iter().filter(builds).count() > 1;
         let together = Together {
             ends: Ends::of(self.specification.names.iter().map(String::as_str)),
-            layers: SharedLayers::default(),
+            layers: several.then(SharedLayers::default),
         };
         let services = self.specification.services.iter().zip(&self.plan.services);
         let services = join_all(services.map(|(service, plan)| self.one(service, plan, &together)));
@@ -89,7 +98,7 @@ impl Deploy<'_> {
         let events = self.events.of(&archive.name);
         let outcome = match refusal(self.plan, &archive.name) {
             Some(error) => Outcome::failed(&archive.name, Verdict::Refused, &error),
-            None if plan.change.is_nothing() => unchanged_zip(plan),
+            None if plan.change.is_nothing() => unchanged(&plan.entry()),
             None => deliver::Deliver { deploy: self, archive, plan, events: &events }.run(&together.ends).await,
         };
         self.ended(outcome, began, together, &events)
@@ -100,7 +109,7 @@ impl Deploy<'_> {
         let events = self.events.of(&service.name);
         let outcome = match refusal(self.plan, &service.name) {
             Some(error) => Outcome::failed(&service.name, Verdict::Refused, &error),
-            None if plan.change.is_nothing() => unchanged(plan),
+            None if plan.change.is_nothing() => unchanged(&plan.entry()),
             None => ship::Ship::new(self, service, plan, &events).run(together).await,
         };
         self.ended(outcome, began, together, &events)
@@ -125,24 +134,13 @@ fn in_order(names: &[String], mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
 }
 
 /// Of a service that nothing concerns: what runs goes on running.
-fn unchanged(plan: &ServicePlan) -> Outcome {
+fn unchanged(entry: &Entry<'_>) -> Outcome {
     Outcome {
-        digest: plan.running_digest.clone(),
-        revision: plan.running_revision.clone(),
-        since: plan.change.base.clone(),
-        reason: Some(plan.change.reason.clone()),
-        ..Outcome::ended(&plan.service, Verdict::Unchanged, Exit::Success)
-    }
-}
-
-/// The same of a zip.
-fn unchanged_zip(plan: &ArchivePlan) -> Outcome {
-    Outcome {
-        digest: plan.running_digest.clone(),
-        revision: plan.running_revision.clone(),
-        since: plan.change.base.clone(),
-        reason: Some(plan.change.reason.clone()),
-        ..Outcome::ended(&plan.service, Verdict::Unchanged, Exit::Success)
+        digest: entry.running_digest.map(str::to_owned),
+        revision: entry.running_revision.map(str::to_owned),
+        since: entry.change.base.clone(),
+        reason: Some(entry.change.reason.clone()),
+        ..Outcome::ended(entry.name, Verdict::Unchanged, Exit::Success)
     }
 }
 
@@ -164,28 +162,22 @@ pub(crate) fn refusal(plan: &Plan, service: &str) -> Option<Error> {
 
 /// The verdicts of a plan that is not carried out.
 pub(crate) fn planned(plan: &Plan) -> Vec<Outcome> {
-    let refused = |name: &str| refusal(plan, name);
-    let depends_on = |name: &str| plan.depends_on(name);
-    let outcomes = plan.names.iter().map(|name| {
-        let held_back = order::held_back(depends_on, name, |other| refused(other).is_some());
-        let nothing = plan.services.iter().find(|one| one.service == *name && one.change.is_nothing());
-        let nothing = nothing.map(unchanged).or_else(|| {
-            plan.archives.iter().find(|one| one.service == *name && one.change.is_nothing()).map(unchanged_zip)
-        });
-        if let Some(outcome) = nothing
-            && refused(name).is_none()
-        {
-            return outcome;
-        }
-        let mut outcome = match (refused(name), held_back.and_then(|other| Some((other, refused(other)?)))) {
-            (Some(error), _) => Outcome::failed(name, Verdict::Refused, &error),
-            (None, Some((other, error))) => {
-                Outcome::failed(name, Verdict::Skipped, &order::because_of(other, Verdict::Refused, error.exit()))
-            }
-            (None, None) => Outcome::ended(name, Verdict::Planned, Exit::Success),
+    let refused: BTreeMap<&str, Error> =
+        plan.entries().filter_map(|entry| Some((entry.name, refusal(plan, entry.name)?))).collect();
+    let depends_on =
+        |name: &str| plan.entries().find(|entry| entry.name == name).map_or(&[][..], |entry| entry.depends_on);
+    let outcomes = plan.entries().map(|entry| {
+        let held_back = || order::held_back(depends_on, entry.name, |other| refused.contains_key(other));
+        let outcome = if let Some(error) = refused.get(entry.name) {
+            Outcome::failed(entry.name, Verdict::Refused, error)
+        } else if entry.change.is_nothing() {
+            return unchanged(&entry);
+        } else if let Some((other, error)) = held_back().and_then(|other| refused.get_key_value(other)) {
+            Outcome::failed(entry.name, Verdict::Skipped, &order::because_of(other, Verdict::Refused, error.exit()))
+        } else {
+            Outcome::ended(entry.name, Verdict::Planned, Exit::Success)
         };
-        outcome.revision = Some(plan.revision.full());
-        outcome
+        Outcome { revision: Some(plan.revision.full()), ..outcome }
     });
     outcomes.collect()
 }

@@ -6,14 +6,15 @@ mod build;
 mod delivery;
 mod promote;
 mod scanned;
+mod turn;
 
+use self::turn::Standing;
 use super::order::Ends;
 use super::{Deploy, Together, before, cache};
 use crate::aws::ecr;
-use crate::aws::ecs;
 use crate::config::specification::{BeforeDeploy, Service};
 use crate::docker::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Events, Kind, Stage};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
@@ -30,6 +31,8 @@ pub(super) struct Ship<'a> {
     service: &'a Service,
     plan: &'a ServicePlan,
     events: &'a Events,
+    /// What it was like when the plan was made, or, with `--queue`, after what came in between.
+    standing: Standing,
     /// What has become true so far, for the outcome and for the way back.
     trail: Trail,
 }
@@ -61,7 +64,7 @@ struct Trail {
 
 impl<'a> Ship<'a> {
     pub(super) fn new(deploy: &'a Deploy<'a>, service: &'a Service, plan: &'a ServicePlan, events: &'a Events) -> Self {
-        Self { deploy, service, plan, events, trail: Trail::default() }
+        Self { deploy, service, plan, events, standing: Standing::of(plan), trail: Trail::default() }
     }
 
     pub(super) async fn run(mut self, together: &Together) -> Outcome {
@@ -108,20 +111,6 @@ impl<'a> Ship<'a> {
         ends.turn(&self.plan.depends_on, self.events, self.deploy.cancel, NOTHING_ROLLED).await
     }
 
-    /// Before anything that others see is moved: is the service still as it was when the plan was made?
-    async fn ask_again(&self) -> Result<(), Stop> {
-        let found = ecs::describe(self.deploy.clients, &self.service.cluster, &self.service.service);
-        let found = self.unless_cancelled(found).await.map_err(|error| Stop::new(Verdict::Refused, error))?;
-        let now = found.primary().map(|primary| &primary.id);
-        if now == self.plan.previous_deployment.as_ref() {
-            return Ok(());
-        }
-        let other = now.map_or("it has none now", |id| id.as_str());
-        let error = Error::new(Exit::Gate, format!("another rollout began while this one was built: {other}"))
-            .hint("nothing was changed in ECS and `latest` is as it was; run it again when that rollout has ended");
-        Err(Stop::new(Verdict::Refused, error))
-    }
-
     /// While `latest` is still as it was: no other task of this service may be at work when mine is to run.
     async fn alone(&self) -> Result<(), Stop> {
         let Some(task) = &self.service.before_deploy else { return Ok(()) };
@@ -157,13 +146,13 @@ impl<'a> Ship<'a> {
 
     async fn roll_and_prove(&mut self, digests: Vec<String>) -> Result<Verdict, Stop> {
         let roll = self.rolling();
-        let previous = self.plan.previous_deployment.as_deref();
-        let deployment = roll.start(previous).await?;
+        let previous = self.standing.deployment.clone();
+        let deployment = roll.start(previous.as_deref()).await?;
         self.trail.deployment = Some(deployment.clone());
         if self.deploy.options.no_wait {
             return Ok(Verdict::Started);
         }
-        self.trail.url = roll.watch_and_prove(&deployment, previous, digests).await?;
+        self.trail.url = roll.watch_and_prove(&deployment, previous.as_deref(), digests).await?;
         roll.latest_is_still(self.trail.digest.as_deref().unwrap_or_default()).await?;
         Ok(Verdict::Deployed)
     }
@@ -193,11 +182,11 @@ impl<'a> Ship<'a> {
             digest,
             base: Some(&revision),
             held: None,
-            previous: Previous::of(self.plan.running_digest.as_deref(), digest),
+            previous: Previous::of(self.standing.running_digest.as_deref(), digest),
             by: plan.identity.as_deref(),
             approved_by: options.approved_by.as_deref(),
         };
-        record::record(clients, arn, &record, &self.plan.recorded, self.events).await;
+        record::record(clients, arn, &record, &self.standing.recorded, self.events).await;
     }
 
     /// Moves `latest` back to what runs; says what became of it, or nothing where nothing had to be done.
@@ -213,14 +202,14 @@ impl<'a> Ship<'a> {
         if !self.deploy.specification.environment.restore_latest {
             return Some("`latest` stays on the new image (restore_latest: false)".to_owned());
         }
-        let Some(before) = self.plan.running_digest.as_ref().or(self.plan.latest_digest.as_ref()) else {
+        let Some(before) = self.standing.running_digest.as_ref().or(self.standing.latest_digest.as_ref()) else {
             return Some("`latest` stays on the new image: nothing ran before it".to_owned());
         };
         if *before == pushed {
             return None;
         }
         let repository = &self.service.repository;
-        let runs = if self.plan.running_digest.is_some() { "which runs" } else { "as it was before" };
+        let runs = if self.standing.running_digest.is_some() { "which runs" } else { "as it was before" };
         match restore_latest(self.deploy.clients, repository, &pushed, before).await {
             Ok(true) => Some(format!("`latest` is back on {before}, {runs}")),
             Ok(false) => Some("`latest` was moved by somebody else meanwhile and stays there".to_owned()),
@@ -240,7 +229,7 @@ impl<'a> Ship<'a> {
             // The commit's own tag went first, so the digest is known.
             Some(pushed) => now == pushed,
             // It was there already and could not be moved: then only a change tells.
-            None => Some(now) != self.plan.latest_digest.as_ref(),
+            None => Some(now) != self.standing.latest_digest.as_ref(),
         }))
     }
 

@@ -158,6 +158,7 @@ impl Seen {
             tags: Some(Ok(self.tags)),
             running: Some(Ok(self.running)),
             stopped: Some(Ok(self.stopped)),
+            judgement: crate::changes::Judgement::default(),
             image: None,
             scanning: None,
         };

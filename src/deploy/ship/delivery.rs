@@ -140,11 +140,13 @@ impl<'a> Ship<'a> {
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(clients)).await.map_err(failed)?;
         let courier = self.unless_cancelled(Courier::send_to(&login, engine, self.events)).await.map_err(failed)?;
-        let turn = async { Ok(together.layers.turn(clients, &image.layers).await) };
-        let turn = match self.deploy.plan.services.len() {
-            1 => None,
-            _ => self.unless_cancelled(turn).await.map_err(failed)?,
+        let turn = async {
+            match &together.layers {
+                Some(shared) => Ok(shared.turn(clients, &image.layers).await),
+                None => Ok(None),
+            }
         };
+        let turn = self.unless_cancelled(turn).await.map_err(failed)?;
         self.put_tags(Some(engine), courier, &image.id, turn, &together.ends).await?;
         let digest = self.trail.digest.clone().unwrap_or_default();
         let manifest = self.unless_cancelled(ecr::manifest(clients, &self.service.repository, &digest)).await;
