@@ -17,6 +17,7 @@ use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::gates;
 use crate::reuse;
 use crate::revision::Revision;
 
@@ -49,6 +50,7 @@ pub(crate) struct ObservedService {
     pub(crate) definition: Option<Result<TaskDefinition>>,
     pub(crate) tags: Option<Result<BTreeMap<String, String>>>,
     pub(crate) running: Option<Result<Vec<Task>>>,
+    /// Read while a rollout is in flight, and only then.
     pub(crate) stopped: Option<Result<Vec<Task>>>,
     /// Whether it changed.
     pub(crate) judgement: Judgement,
@@ -146,11 +148,18 @@ pub(crate) async fn observe_service(
             let found = ecs::describe(clients, &service.cluster, &service.service).await;
             let Ok(known) = &found else { return (found, None) };
             let (cluster, name) = (&service.cluster, &service.service);
+            // Only of a rollout in flight does it matter how its tasks end.
+            let stopped = async {
+                match gates::moving(known) {
+                    Some(_) => Some(ecs::list_tasks(clients, cluster, name, Desired::Stopped).await),
+                    None => None,
+                }
+            };
             let more = tokio::join!(
                 ecs::describe_task_definition(clients, &known.task_definition),
                 ecs::read_tags(clients, &known.arn),
                 ecs::list_tasks(clients, cluster, name, Desired::Running),
-                ecs::list_tasks(clients, cluster, name, Desired::Stopped),
+                stopped,
             );
             (found, Some(more))
         },
@@ -159,7 +168,7 @@ pub(crate) async fn observe_service(
     let (repository, latest, commit_tag) = registry;
     let (service, more) = ecs;
     let (definition, tags, running, stopped) = match more {
-        Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), Some(stopped)),
+        Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), stopped),
         None => (None, None, None, None),
     };
     ObservedService {

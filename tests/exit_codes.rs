@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use crate::support::{Project, Ran, StandIn, interrupt};
+use crate::support::{Project, Ran, StandIn, Terminal, interrupt};
 
 /// Tasks that start at once and stay healthy.
 const HEALTHY: &str = r#"{"services": {"dev/api": {"desired": 2}}}"#;
@@ -248,4 +248,15 @@ fn code_130_leaves_the_rollout_as_it_is() {
     assert!(said.contains("goes on in ECS") && said.contains("interrupted"), "{said}");
     assert!(!said.contains("deployed "), "{said}");
     assert_eq!(aws.calls("UpdateService").len(), 1);
+}
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    let project = Project::sample().file("deploy.yaml", "version: 2\n").committed();
+    let (code, screen) = Terminal::run(&project, &["check"]).ends();
+    assert_eq!(code, Some(2));
+    assert!(screen.contains("\u{1b}[") && screen.contains("is not known to this shipit"), "{screen}");
+    let (code, screen) = Terminal::run(&project.var("NO_COLOR", "1"), &["check"]).ends();
+    assert_eq!(code, Some(2));
+    assert!(!screen.contains("\u{1b}[") && screen.contains("is not known to this shipit"), "{screen}");
 }
