@@ -13,6 +13,7 @@ use super::order::Ends;
 use crate::archive::{ArchivePlan, Label, Packed, pack, place};
 use crate::aws::s3::{self, Copied, Copy, Object, Upload};
 use crate::config::specification::Archive;
+use crate::docker::hexadecimal;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, LayerState, Stage};
 use crate::exit::Exit;
@@ -81,11 +82,12 @@ impl Deliver<'_> {
         let packed = tokio::task::spawn_blocking(move || pack(&archive, &cancel)).await;
         let packed = packed.map_err(|ended| Error::new(Exit::Fault, "the packing ended early").because(&ended))?;
         let Packed { file, sha256, bytes, files } = packed?;
+        let whole = BASE64_STANDARD.encode(sha256);
+        let sha256 = hexadecimal(&sha256);
         let ending = if files == 1 { "file" } else { "files" };
         self.events.note(format!("packed {files} {ending} into {bytes} bytes, sha256:{sha256}"));
         let file = Arc::new(file);
         let in_parts = s3::checksum_of_parts(&file, bytes).await?;
-        let whole = BASE64_STANDARD.encode(from_hex(&sha256));
         Ok(Zip { file, bytes, sha256, checksums: [Some(whole), in_parts] })
     }
 
@@ -232,9 +234,4 @@ impl Deliver<'_> {
             revision: Some(revision),
         }
     }
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    let pairs = (0..text.len()).step_by(2).filter_map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
-    pairs.collect()
 }
