@@ -4,6 +4,7 @@
 mod back;
 mod files;
 mod label;
+mod live;
 mod observe;
 mod pack;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod standing;
 
 pub(crate) use files::{excluded, look};
 pub(crate) use label::Label;
+pub(crate) use live::{make_live, prove};
 pub(crate) use observe::{ObservedArchive, observe, release};
 pub(crate) use pack::{Packed, pack};
 pub(crate) use past::history;
