@@ -81,9 +81,11 @@ async fn look(clients: &Clients, archive: &Archive, folder: &Path, to: &To, step
     let label = latest.as_ref().map(Label::of).unwrap_or_default();
     step.latest_etag = latest.map(|latest| latest.etag);
     step.from = version(folder, &label).await;
-    let (kept, _) = kept(clients, archive).await?;
+    let (kept, more) = kept(clients, archive).await?;
     let gate = |text: String| {
-        Error::new(Exit::Gate, text).hint(format!("name the revision: --to REV, one of {}", newest(&kept)))
+        let error = Error::new(Exit::Gate, text);
+        let error = more.iter().fold(error, Error::cause);
+        error.hint(format!("name the revision: --to REV, one of {}", newest(&kept)))
     };
     let chosen = match to {
         To::Named(name) => named(name, &kept).map_err(gate)?,
