@@ -152,65 +152,65 @@ fn container<'t>(service: &Service, tasks: &'t [Task], digests: &[String]) -> Op
 
 /// The commit has to run there, proven, in every service that is deployed, and for at least `soak`.
 pub(crate) fn gate(before: &Before, soak: Duration, revision: &Revision) -> Vec<Finding> {
-    let environment = &before.specification.environment.name;
-    before.releases.iter().filter_map(|release| refusal(environment, release, before.at, soak, revision)).collect()
+    let gate = Gate { environment: &before.specification.environment.name, now: before.at, soak, revision };
+    before.releases.iter().filter_map(|release| gate.refusal(release)).collect()
 }
 
-fn refusal(
-    environment: &str,
-    release: &Release,
+/// What is asked of every service there.
+struct Gate<'a> {
+    environment: &'a str,
     now: Timestamp,
     soak: Duration,
-    revision: &Revision,
-) -> Option<Finding> {
-    let what = match &release.revision {
-        Some(running) if release.same || *running == revision.full() => release.unproven.clone(),
-        Some(running) => Some(format!("{} runs there", short(running))),
-        None => Some("what runs there is no deploy of shipit's, or not the recorded one".to_owned()),
-    };
-    let mut finding = match what {
-        Some(what) => Finding::new(
-            Exit::Gate,
-            format!("{} does not run in `{environment}` yet: {what}", revision.short()),
-            format!("deploy it there first: shipit deploy --env {environment}"),
-        ),
-        None => too_soon(environment, release, now, soak, revision)?,
-    };
-    finding.service = Some(release.service.clone());
-    Some(finding)
+    revision: &'a Revision,
 }
 
-fn too_soon(
-    environment: &str,
-    release: &Release,
-    now: Timestamp,
-    soak: Duration,
-    revision: &Revision,
-) -> Option<Finding> {
-    if soak.is_zero() {
-        return None;
+impl Gate<'_> {
+    fn refusal(&self, release: &Release) -> Option<Finding> {
+        let Self { environment, revision, .. } = *self;
+        let what = match &release.revision {
+            Some(running) if release.same || *running == revision.full() => release.unproven.clone(),
+            Some(running) => Some(format!("{} runs there", short(running))),
+            None => Some("what runs there is no deploy of shipit's, or not the recorded one".to_owned()),
+        };
+        let mut finding = match what {
+            Some(what) => Finding::new(
+                Exit::Gate,
+                format!("{} does not run in `{environment}` yet: {what}", revision.short()),
+                format!("deploy it there first: shipit deploy --env {environment}"),
+            ),
+            None => self.too_soon(release)?,
+        };
+        finding.service = Some(release.service.clone());
+        Some(finding)
     }
-    let asked = humantime::format_duration(soak);
-    let short = revision.short();
-    let Some(since) = release.since else {
-        return Some(Finding::new(
-            Exit::Gate,
-            format!("{short} runs in `{environment}`, but since when cannot be told, and `soak` asks for {asked}"),
-            format!("deploy it there once more: shipit deploy --env {environment}"),
-        ));
-    };
-    let soak = SignedDuration::try_from(soak).unwrap_or(SignedDuration::MAX);
-    // A clock that is behind ECS's own makes it younger than nothing.
-    let age = now.duration_since(since).max(SignedDuration::ZERO);
-    let left = soak.saturating_sub(age);
-    (left > SignedDuration::ZERO).then(|| {
-        let until = since.checked_add(soak).map(|until| format!(" (from {} on)", until.strftime("%F %T UTC")));
-        Finding::new(
-            Exit::Gate,
-            format!("{short} has run in `{environment}` for {}, and `soak` asks for {asked}", seconds(age)),
-            format!("run this again in {}{}", seconds(rounded_up(left)), until.unwrap_or_default()),
-        )
-    })
+
+    fn too_soon(&self, release: &Release) -> Option<Finding> {
+        let Self { environment, now, soak, revision } = *self;
+        if soak.is_zero() {
+            return None;
+        }
+        let asked = humantime::format_duration(soak);
+        let short = revision.short();
+        let Some(since) = release.since else {
+            return Some(Finding::new(
+                Exit::Gate,
+                format!("{short} runs in `{environment}`, but since when cannot be told, and `soak` asks for {asked}"),
+                format!("deploy it there once more: shipit deploy --env {environment}"),
+            ));
+        };
+        let soak = SignedDuration::try_from(soak).unwrap_or(SignedDuration::MAX);
+        // A clock that is behind ECS's own makes it younger than nothing.
+        let age = now.duration_since(since).max(SignedDuration::ZERO);
+        let left = soak.saturating_sub(age);
+        (left > SignedDuration::ZERO).then(|| {
+            let until = since.checked_add(soak).map(|until| format!(" (from {} on)", until.strftime("%F %T UTC")));
+            Finding::new(
+                Exit::Gate,
+                format!("{short} has run in `{environment}` for {}, and `soak` asks for {asked}", seconds(age)),
+                format!("run this again in {}{}", seconds(rounded_up(left)), until.unwrap_or_default()),
+            )
+        })
+    }
 }
 
 /// To whole seconds, so that waiting as long as is said is enough.

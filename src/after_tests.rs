@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Recorded, Release, judge, refusal};
+use super::{Gate, Recorded, Release, judge};
 use crate::aws::ecs::{
     Container, Controller, Deployment, DeploymentStatus, RolloutState, Service, ServiceStatus, Task,
 };
@@ -34,7 +34,8 @@ fn live(since: Option<&str>) -> Release {
 }
 
 fn refused(release: &Release, now: &str, soak: u64) -> Option<(String, String)> {
-    let finding = refusal("sandbox", release, at(now), Duration::from_secs(soak), &revision())?;
+    let gate = Gate { environment: "sandbox", now: at(now), soak: Duration::from_secs(soak), revision: &revision() };
+    let finding = gate.refusal(release)?;
     assert_eq!(finding.service.as_deref(), Some("api"));
     Some((finding.text, finding.hint.unwrap_or_default()))
 }

@@ -216,6 +216,21 @@ fn a_copy_that_is_interrupted_leaves_nothing_half() {
 }
 
 #[test]
+fn an_image_that_is_taken_out_of_sandbox_while_it_is_copied() {
+    let (project, aws, _) = live_in_sandbox(OTHER_ACCOUNT, "");
+    aws.follow(r#"{"faults": [{"operation": "CompleteLayerUpload", "times": 1, "delay_ms": 3000}]}"#);
+    let mut running = Running::start(&project, &PROD[..3]);
+    running.wait_for("layer", |event| event["event"] == "push-layer");
+    let input = json!({"cluster": "sandbox", "service": "api", "desiredCount": 0});
+    aws.aws("ecs", "AmazonEC2ContainerServiceV20141113.UpdateService", &input);
+    let before = updates(&aws);
+    let ran = running.ends().exits(4).says("no longer runs in `sandbox` as it did").says("status --env sandbox");
+    assert_eq!(ran.finished()["services"][0]["verdict"], "refused");
+    assert_eq!(answered(&aws, "PUT", "/v2/api-prod/manifests/latest", 201), 0);
+    assert_eq!(updates(&aws), before);
+}
+
+#[test]
 fn a_source_that_breaks_off_is_asked_again() {
     let (project, aws, digest) = live_in_sandbox(OTHER_ACCOUNT, "");
     aws.follow(

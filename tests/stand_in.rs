@@ -8,6 +8,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::support::noise;
+
 /// `shipit local serve` with scripted tasks, on a free port; stopped when it goes out of scope.
 struct Serve {
     child: Child,
@@ -247,18 +249,6 @@ fn docker_logs_in_pushes_and_pulls() {
     let pull = docker(&["pull", &reference], Vec::new());
     assert!(String::from_utf8_lossy(&pull.stdout).contains(&digest), "{}", String::from_utf8_lossy(&pull.stderr));
     assert!(docker(&["rmi", &reference], Vec::new()).status.success());
-}
-
-/// Bytes that do not repeat.
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..bytes / 8).flat_map(|_| next()).collect()
 }
 
 #[test]

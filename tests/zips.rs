@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Project, Running, StandIn};
+use crate::support::{Project, Running, StandIn, noise};
 
 const MANIFEST: &str = r#"version: 1
 name: sample
@@ -109,6 +109,10 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let json = project.shipit(&["deploy", "--dry-run", "--output", "json"]).exits(0).events();
     let plan = json.iter().find(|event| event["event"] == "planned").expect("a plan");
     assert_eq!(plan["plan"]["archives"][0]["latest_key"], "docs/latest.zip", "{plan}");
+    // What a deploy would fail over is not planned.
+    let project = project.file("deploy.yaml", &MANIFEST.replace("\"*.md\"", "\"**\"")).committed();
+    project.shipit(&["deploy", "--dry-run"]).exits(5).says("there is no file to pack in").says("refused");
+    project.shipit(&["check"]).exits(5).says("correct `context` or `exclude`");
 }
 
 #[test]
@@ -161,11 +165,20 @@ fn a_put_or_a_copy_that_is_refused_leaves_what_is_live() {
 
 #[test]
 fn an_answer_to_the_copy_that_is_lost_is_settled_by_looking() {
-    let script = r#"{"faults": [{"operation": "CopyObject", "times": 1, "drop": true, "after_effect": true}]}"#;
-    let (project, aws) = with(script);
-    let finished = project.shipit(&["deploy", "--output", "json"]).exits(0).finished();
-    service(&finished, "deployed");
-    assert_eq!(aws.object("apps-dev", "docs/latest.zip").header("x-amz-meta-revision"), Some(project.head().as_str()));
+    for fault in [r#""times": 1, "drop": true"#, r#""status": 403, "error": "AccessDenied", "message": "no""#] {
+        let script = format!(r#"{{"faults": [{{"operation": "CopyObject", "after_effect": true, {fault}}}]}}"#);
+        let (project, aws) = with(&script);
+        let live = |name: &str| aws.object("apps-dev", "docs/latest.zip").header(name).map(str::to_owned);
+        let finished = project.shipit(&["deploy", "--output", "json"]).exits(0).finished();
+        service(&finished, "deployed");
+        let first = project.head();
+        assert_eq!(live("x-amz-meta-revision"), Some(first.clone()));
+        let project = project.file("app/app.py", "print('two')\n").committed();
+        project.shipit(&["deploy"]).exits(0);
+        aws.follow(&script);
+        project.shipit(&["rollback", "--env", "dev"]).exits(0).says("deployed");
+        assert_eq!((live("x-amz-meta-revision"), live("x-amz-meta-held")), (Some(first), Some(project.head())));
+    }
 }
 
 #[test]
@@ -182,6 +195,32 @@ fn what_somebody_else_made_live_meanwhile_is_not_overwritten() {
 }
 
 #[test]
+fn what_cannot_be_proven_is_not_called_deployed() {
+    let (project, aws) = with(NOTHING);
+    project.shipit(&["deploy"]).exits(0);
+    // The last look is the proof.
+    let before = aws.calls("HeadObject").len() - 1;
+    let look = |fault: &str| format!(r#"{{"operation": "HeadObject", "after": {before}, {fault}}}"#);
+    let refused = r#""status": 403, "error": "AccessDenied", "message": "no""#;
+    let copy = format!(r#", {{"operation": "CopyObject", {refused}}}"#);
+    let table = [
+        (look(r#""delay_ms": 3000"#), "", 10, "is another zip now: nothing that shipit"),
+        (look(refused), "", 7, "was written, but could not be read again"),
+        (look(refused), &*copy, 7, "is this zip now is not known"),
+    ];
+    for (look, copy, exit, words) in table {
+        let (project, aws) = with(&format!(r#"{{"faults": [{look}{copy}]}}"#));
+        let mut run = Running::start(&project, &["deploy"]);
+        if exit == 10 {
+            run.wait_for_stage("prove");
+            aws.put_object("apps-dev", "docs/latest.zip", b"theirs");
+        }
+        let ended = service(&run.ends().exits(exit).finished(), "not-proven");
+        assert!(ended["reason"].as_str().is_some_and(|reason| reason.contains(words)), "{ended}");
+    }
+}
+
+#[test]
 fn an_interruption_leaves_what_is_live() {
     let (project, aws) = with(NOTHING);
     project.shipit(&["deploy"]).exits(0);
@@ -193,18 +232,6 @@ fn an_interruption_leaves_what_is_live() {
     service(&run.gets("INT").exits(130).finished(), "interrupted");
     assert_eq!(aws.object("apps-dev", "docs/latest.zip").body, before);
     assert!(aws.calls("CopyObject").len() == 1);
-}
-
-/// Bytes that do not become fewer.
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..bytes / 8).flat_map(|_| next()).collect()
 }
 
 #[test]
@@ -244,6 +271,19 @@ fn a_rollback_brings_the_zip_before_back_and_holds_what_it_takes_away() {
     project.shipit(&["deploy"]).exits(0);
     let bad = project.head();
     project.shipit(&["rollback", "--env", "dev", "--dry-run"]).exits(0).says("is held");
+    // Somebody else deploys between the plan and the copy.
+    let live = aws.object("apps-dev", "docs/latest.zip");
+    aws.follow(r#"{"faults": [{"operation": "CopyObject", "delay_ms": 3000}]}"#);
+    let mut run = Running::start(&project, &["rollback", "--env", "dev"]);
+    run.wait_for("a plan", |event| event["event"] == "rollback-planned");
+    aws.put_object("apps-dev", "docs/latest.zip", b"theirs");
+    let refused = service(&run.ends().exits(4).finished(), "refused");
+    assert!(refused["reason"].as_str().is_some_and(|text| text.contains("was changed while")), "{refused}");
+    let labels = ["revision", "sha256", "base", "previous"].map(|name| format!("x-amz-meta-{name}"));
+    let labels: Vec<(&str, &str)> =
+        labels.iter().filter_map(|name| Some((name.as_str(), live.header(name)?))).collect();
+    assert_eq!(aws.s3("PUT", "/apps-dev/docs/latest.zip", &labels, &live.body).status, 200);
+    aws.follow(NOTHING);
     let back = project.shipit(&["rollback", "--env", "dev", "--output", "json"]).exits(0).finished();
     assert_eq!(service(&back, "deployed")["revision"], first.as_str());
     let live = aws.object("apps-dev", "docs/latest.zip");

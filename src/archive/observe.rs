@@ -1,6 +1,6 @@
 //! Reads what the plan of a zip depends on. A refused read is kept, so that all that is in the way is told together.
 
-use super::{Label, pack};
+use super::{Label, files};
 use crate::after::Release;
 use crate::aws::Clients;
 use crate::aws::s3::{self, Object};
@@ -25,7 +25,7 @@ pub(crate) struct ObservedArchive {
 pub(crate) async fn observe(clients: &Clients, archive: &Archive, commit: &str) -> ObservedArchive {
     let files = {
         let archive = archive.clone();
-        tokio::task::spawn_blocking(move || pack::look(&archive))
+        tokio::task::spawn_blocking(move || files::look(&archive))
     };
     let bucket = s3::bucket(clients, &archive.bucket).await;
     // Whatever is wrong with the bucket is said once.

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::back::{named, newest, previous};
+use super::live::{make_live, prove};
 use super::past::kept;
 use super::{Label, place};
 use crate::aws::Clients;
-use crate::aws::s3::{self, Copied, Copy, Object};
+use crate::aws::s3::{self, Copy, Object};
 use crate::config::specification::Archive;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -80,9 +81,11 @@ async fn look(clients: &Clients, archive: &Archive, folder: &Path, to: &To, step
     let label = latest.as_ref().map(Label::of).unwrap_or_default();
     step.latest_etag = latest.map(|latest| latest.etag);
     step.from = version(folder, &label).await;
-    let (kept, _) = kept(clients, archive).await?;
+    let (kept, more) = kept(clients, archive).await?;
     let gate = |text: String| {
-        Error::new(Exit::Gate, text).hint(format!("name the revision: --to REV, one of {}", newest(&kept)))
+        let error = Error::new(Exit::Gate, text);
+        let error = more.iter().fold(error, Error::cause);
+        error.hint(format!("name the revision: --to REV, one of {}", newest(&kept)))
     };
     let chosen = match to {
         To::Named(name) => named(name, &kept).map_err(gate)?,
@@ -116,7 +119,6 @@ pub(crate) async fn bring_back(clients: &Clients, step: &ArchiveStep, by: By<'_>
     if interrupt {
         return Err(Stop::new(Verdict::Interrupted, interrupted("interrupted; what is live is as it was")));
     }
-    let live = place(&step.bucket, &step.latest_key);
     let (Some(target), Some(key)) = (&step.target, &step.key) else {
         return Err(Stop::new(Verdict::Refused, Error::new(Exit::Fault, "there is nothing to bring back")));
     };
@@ -136,27 +138,7 @@ pub(crate) async fn bring_back(clients: &Clients, step: &ArchiveStep, by: By<'_>
         to: &step.latest_key,
         to_etag: step.latest_etag.as_deref(),
     };
-    let copied = s3::copy(clients, copy, &label.metadata()).await;
-    // Whatever was answered, what is there decides.
-    let now = s3::head(clients, &step.bucket, &step.latest_key).await;
-    match (copied, now) {
-        (_, Ok(Some(now))) if Label::of(&now) == label && now.bytes == target.bytes => Ok(()),
-        (Err(error), Ok(_)) => Err(Stop::new(Verdict::PushFailed, error)),
-        (Ok(Copied::Moved), Ok(_)) => Err(Stop::new(
-            Verdict::Refused,
-            Error::new(Exit::Gate, format!("{live} was changed since the plan was made"))
-                .hint("somebody else has deployed: look at what is live, then run this again"),
-        )),
-        (Ok(Copied::Done), Ok(_)) => Err(Stop::new(
-            Verdict::NotProven,
-            Error::new(Exit::NotProven, format!("{live} was written, and is another zip now"))
-                .hint("somebody else writes there: see what is live with shipit status"),
-        )),
-        (copied, Err(unknown)) => {
-            let error = Error::new(Exit::NotProven, format!("whether {live} is what was to come back is not known"));
-            let error = error.cause(unknown.line());
-            let error = copied.err().map_or_else(|| error.clone(), |refused| error.clone().cause(refused.line()));
-            Err(Stop::new(Verdict::NotProven, error.hint("see what is live with shipit status")))
-        }
-    }
+    make_live(clients, copy, &label).await?;
+    let is_back = |now: &Object| Label::of(now) == label && now.bytes == target.bytes;
+    prove(clients, &step.bucket, &step.latest_key, is_back).await
 }

@@ -22,6 +22,7 @@ use super::web_identity::WebIdentity;
 use crate::config::specification::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::registry::Proxies;
 use crate::secret::Secret;
 use crate::vars::Vars;
 
@@ -38,12 +39,14 @@ pub(crate) struct Settings {
     pub(crate) fallback_region: Option<&'static str>,
     /// Where the calls are counted.
     pub(crate) calls: Calls,
+    /// The way to what ECR gives an address for. The SDK reads the environment's by itself.
+    pub(crate) proxies: Proxies,
 }
 
 impl Settings {
     /// For AWS itself, with the credentials that are around this process.
     pub(crate) fn of(vars: &Vars) -> Self {
-        Self { ambient: Ambient::of(vars), ..Self::default() }
+        Self { ambient: Ambient::of(vars), proxies: Proxies::of(vars), ..Self::default() }
     }
 
     /// For an endpoint on this machine that takes these keys.
@@ -71,6 +74,7 @@ pub(crate) struct Clients {
     pub(super) config: SdkConfig,
     /// What gives `config` its credentials.
     pub(super) credentials: Option<Remembered>,
+    pub(super) proxies: Proxies,
     ambient: Ambient,
     choice: Choice,
     role: Option<String>,
@@ -107,6 +111,7 @@ impl Clients {
             pace,
             config,
             credentials,
+            proxies: settings.proxies.clone(),
             ambient,
             choice,
             role: environment.role.clone(),

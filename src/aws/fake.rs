@@ -36,11 +36,9 @@ impl Fake {
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let settings = Settings {
-            calls: super::Calls::default(),
-            ambient: super::precedence::Ambient::default(),
             endpoint_url: Some(url),
             credentials: Some(aws_sdk_ecs::config::Credentials::new("key", "secret", None, None, "test")),
-            fallback_region: None,
+            ..Settings::default()
         };
         let environment = Environment {
             name: "dev".to_owned(),

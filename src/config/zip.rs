@@ -157,23 +157,37 @@ impl Check<'_> {
         }
     }
 
-    /// Two zips that are live under one key of one bucket would each take the other away. Bucket names are the world's,
-    /// so account and region make no difference.
+    /// Two zips that are live under one key of one bucket would each take the other away, and of two that are kept under
+    /// one, a rollback would bring back the wrong one. Bucket names are the world's, so account and region make no
+    /// difference.
     pub(super) fn places_of_zips(&mut self, manifest: &Manifest) {
-        let mut taken: HashMap<(String, String), String> = HashMap::new();
+        let mut live: HashMap<String, String> = HashMap::new();
+        let mut kept: HashMap<String, &str> = HashMap::new();
         for (name, service) in manifest.services.iter().filter(|(_, service)| service.kind == Some(ArtefactKind::Zip)) {
             for environment in manifest.environments.keys() {
                 let zip = ZipSettings::of(name, service, environment);
-                let latest_key = zip.latest_key.as_ref().map_or(DEFAULT_LATEST_KEY, |setting| setting.value);
                 let Some(bucket) = &zip.bucket else { continue };
-                let place = filled(bucket.value, name, environment).zip(filled(latest_key, name, environment));
-                let Some((place_bucket, place_key)) = place else { continue };
+                let place = |key: &Option<Setting<&str>>, default: &str| {
+                    let key = filled(key.as_ref().map_or(default, |setting| setting.value), name, environment)?;
+                    Some(format!("s3://{}/{key}", filled(bucket.value, name, environment)?))
+                };
                 let who = format!("`{name}` in `{environment}`");
-                if let Some(other) = taken.insert((place_bucket.clone(), place_key.clone()), who.clone()) {
-                    let message = format!("{other} and {who} would both be live at s3://{place_bucket}/{place_key}");
+                if let Some(place) = place(&zip.latest_key, DEFAULT_LATEST_KEY)
+                    && let Some(other) = live.insert(place.clone(), who.clone())
+                {
+                    let message = format!("{other} and {who} would both be live at {place}");
                     let help =
                         "write `${env}` in `bucket` or in `latest_key`, or say under `environments` what differs";
                     self.fault(&bucket.path, None, message, Some(help.to_owned()));
+                    break;
+                }
+                // One service may keep the same commit once for several environments.
+                if let Some(place) = place(&zip.key, DEFAULT_KEY)
+                    && let Some(other) = kept.insert(place.clone(), name).filter(|other| other != name)
+                {
+                    let place = place.replace(HOLE, "${commit}");
+                    let message = format!("`{other}` and `{name}` would both keep their zips at {place}");
+                    self.fault(&bucket.path, None, message, Some("write `${service}` in `key`".to_owned()));
                     break;
                 }
             }
@@ -270,6 +284,10 @@ mod tests {
             (
                 "  a: { kind: zip, bucket: 'b-${env}', latest_key: x }\n  b: { kind: zip, bucket: 'b-${env}', latest_key: x }\n",
                 "`a` in `dev` and `b` in `dev` would both be live at s3://b-dev/x",
+            ),
+            (
+                "  a: { kind: zip, bucket: 'b-${env}', key: 'x/${commit}' }\n  b: { kind: zip, bucket: 'b-${env}', key: 'x/${commit}' }\n",
+                "`a` and `b` would both keep their zips at s3://b-dev/x/${commit}",
             ),
         ];
         for (services, expected) in table {

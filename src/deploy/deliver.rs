@@ -10,13 +10,14 @@ use jiff::Timestamp;
 
 use super::Deploy;
 use super::order::Ends;
-use crate::archive::{ArchivePlan, Label, Packed, pack, place};
-use crate::aws::s3::{self, Copied, Copy, Object, Upload};
+use crate::archive::{ArchivePlan, Label, Packed, make_live, pack, place, prove};
+use crate::aws::s3::{self, Copy, Object, Upload};
 use crate::config::specification::Archive;
+use crate::docker::hexadecimal;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind, LayerState, Stage};
 use crate::exit::Exit;
-use crate::interrupt::unless_cancelled;
+use crate::interrupt::{interrupted, unless_cancelled};
 use crate::rollout::Stop;
 use crate::verdict::{Outcome, Verdict};
 
@@ -65,12 +66,10 @@ impl Deliver<'_> {
         let kept = self.keep(&zip).await.map_err(|error| Stop::new(Verdict::PushFailed, error))?;
         ends.turn(&self.plan.depends_on, self.events, self.deploy.cancel, NOTHING_LIVE).await?;
         if self.is_live(&zip) {
-            self.events.stage(Stage::Prove);
             self.prove(&zip).await?;
             return Ok(Verdict::Unchanged);
         }
         self.make_live(&zip, &kept).await?;
-        self.events.stage(Stage::Prove);
         self.prove(&zip).await?;
         Ok(Verdict::Deployed)
     }
@@ -81,11 +80,12 @@ impl Deliver<'_> {
         let packed = tokio::task::spawn_blocking(move || pack(&archive, &cancel)).await;
         let packed = packed.map_err(|ended| Error::new(Exit::Fault, "the packing ended early").because(&ended))?;
         let Packed { file, sha256, bytes, files } = packed?;
+        let whole = BASE64_STANDARD.encode(sha256);
+        let sha256 = hexadecimal(&sha256);
         let ending = if files == 1 { "file" } else { "files" };
         self.events.note(format!("packed {files} {ending} into {bytes} bytes, sha256:{sha256}"));
         let file = Arc::new(file);
         let in_parts = s3::checksum_of_parts(&file, bytes).await?;
-        let whole = BASE64_STANDARD.encode(from_hex(&sha256));
         Ok(Zip { file, bytes, sha256, checksums: [Some(whole), in_parts] })
     }
 
@@ -140,7 +140,7 @@ impl Deliver<'_> {
         let Deploy { clients, cancel, .. } = *self.deploy;
         let (bucket, latest_key) = (&self.plan.bucket, &self.plan.latest_key);
         if cancel.is_cancelled() {
-            return Err(Stop::new(Verdict::Interrupted, crate::interrupt::interrupted(NOTHING_LIVE)));
+            return Err(Stop::new(Verdict::Interrupted, interrupted(NOTHING_LIVE)));
         }
         let copy = Copy {
             bucket,
@@ -149,68 +149,16 @@ impl Deliver<'_> {
             to: latest_key,
             to_etag: self.plan.latest_etag.as_deref(),
         };
-        let label = self.label(zip);
-        // It takes a moment and cannot be taken back: once begun it is not given up.
-        let copied = s3::copy(clients, copy, &label.metadata()).await;
-        if matches!(copied, Ok(Copied::Done)) {
-            self.tell_live(zip);
-            return Ok(());
-        }
-        // An answer that was lost, and was asked for again, looks like a refusal. What is there decides.
-        let now = s3::head(clients, bucket, latest_key).await;
-        match (copied, now) {
-            (_, Ok(Some(now))) if zip.is(&now) && Label::of(&now) == label => {
-                self.tell_live(zip);
-                Ok(())
-            }
-            (Err(error), Ok(now)) if now.as_ref().map(|now| &now.etag) == self.plan.latest_etag.as_ref() => {
-                Err(Stop::new(Verdict::PushFailed, error.cause(format!("{latest_key} is as it was"))))
-            }
-            (Err(error), Ok(_)) => Err(Stop::new(
-                Verdict::PushFailed,
-                error.cause(format!("somebody else has changed {} meanwhile", place(bucket, latest_key))),
-            )),
-            (Ok(_), Ok(_)) => Err(Stop::new(
-                Verdict::Refused,
-                Error::new(Exit::Gate, format!("{} was changed while this one was made", place(bucket, latest_key)))
-                    .hint("somebody else has deployed: what is live is theirs; look at it, then run this again"),
-            )),
-            (copied, Err(unknown)) => {
-                let text = format!("whether {} is this zip now is not known", place(bucket, latest_key));
-                let error = Error::new(Exit::Aws, text).cause(unknown.line());
-                let error = copied.err().map_or_else(|| error.clone(), |refused| error.clone().cause(refused.line()));
-                Err(Stop::new(Verdict::NotProven, error.hint("look at it: shipit status; then run this again")))
-            }
-        }
-    }
-
-    fn tell_live(&self, zip: &Zip) {
-        let reference = place(&self.plan.bucket, &self.plan.latest_key);
+        make_live(clients, copy, &self.label(zip)).await?;
+        let reference = place(bucket, latest_key);
         self.events.emit(Kind::TagPushed { reference, digest: format!("sha256:{}", zip.sha256) });
+        Ok(())
     }
 
     /// What is live is this zip, by S3's own checksum where it has one.
     async fn prove(&self, zip: &Zip) -> Result<(), Stop> {
-        let (bucket, latest_key) = (&self.plan.bucket, &self.plan.latest_key);
-        let unproven = |error: Error| {
-            let hint = "a zip has nothing that could be rolled back; see what is live with shipit status";
-            Stop::new(Verdict::NotProven, error.with_exit(Exit::NotProven).hint(hint))
-        };
-        let now = s3::head(self.deploy.clients, bucket, latest_key).await;
-        let now = now.map_err(|error| {
-            let text = format!("{} was written, but could not be read again", place(bucket, latest_key));
-            unproven(Error::new(Exit::NotProven, text).cause(error.line()))
-        })?;
-        match now {
-            Some(now) if zip.is(&now) => Ok(()),
-            Some(now) => {
-                let label = Label::of(&now);
-                let is = label.revision.as_deref().map_or("nothing that shipit put there", crate::revision::short);
-                let text = format!("{} is another zip now: {is}", place(bucket, latest_key));
-                Err(unproven(Error::new(Exit::NotProven, text)))
-            }
-            None => Err(unproven(Error::new(Exit::NotProven, format!("{} is gone", place(bucket, latest_key))))),
-        }
+        self.events.stage(Stage::Prove);
+        prove(self.deploy.clients, &self.plan.bucket, &self.plan.latest_key, |now| zip.is(now)).await
     }
 
     fn label(&self, zip: &Zip) -> Label {
@@ -232,9 +180,4 @@ impl Deliver<'_> {
             revision: Some(revision),
         }
     }
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    let pairs = (0..text.len()).step_by(2).filter_map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
-    pairs.collect()
 }

@@ -64,7 +64,7 @@ pub(crate) struct ScanFinding {
 pub(crate) struct InjectedFault {
     /// An action as IAM names it, without the service (`DescribeServices`, `InitiateLayerUpload`).
     pub(crate) operation: String,
-    /// The registry's operations only: this repository's, and nobody else's.
+    /// The registry's operations and S3's only: those of this repository or bucket, and nobody else's.
     pub(crate) repository: Option<String>,
     /// How many calls are answered properly first.
     pub(crate) after: u32,
@@ -76,7 +76,7 @@ pub(crate) struct InjectedFault {
     pub(crate) message: Option<String>,
     /// The connection is closed without an answer.
     pub(crate) drop: bool,
-    /// ECS and ECR only: the call does what it is for, and only then the connection closes or the error is answered.
+    /// ECS, ECR and S3 only: the call does what it is for, and only then the connection closes or the error is answered.
     pub(crate) after_effect: bool,
     /// `GetDownloadUrlForLayer` only: the layer is delivered with another first byte.
     pub(crate) altered: bool,

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::failed;
+use crate::docker::hexadecimal;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -78,8 +79,7 @@ pub(super) async fn spool(mut export: impl Stream<Item = std::io::Result<Bytes>>
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    format!("sha256:{}", hexadecimal(&Sha256::digest(bytes)))
 }
 
 fn read(mut file: File) -> Result<Archive> {

@@ -14,6 +14,8 @@ use super::blobs::Upload;
 use super::client::{Body, Registry, retrying};
 use super::failure::Failure;
 use super::parts::{Image, Part};
+use super::{WORD_EVERY, short};
+use crate::docker::hexadecimal;
 use crate::error::Result;
 use crate::event::{Events, Kind, LayerState};
 
@@ -25,9 +27,6 @@ const RESUMED_AT_MOST: usize = 5;
 
 /// How long the source may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
-
-/// How many bytes go by between two words about progress.
-const WORD_EVERY: u64 = 1 << 20;
 
 /// Where from, and where to.
 pub(crate) struct Copy<'a> {
@@ -217,9 +216,8 @@ impl Reader {
         if self.at < self.part.size {
             return Ok(bytes);
         }
-        let found =
-            self.hash.clone().finalize().iter().fold("sha256:".to_owned(), |hex, byte| hex + &format!("{byte:02x}"));
-        if self.at == self.part.size && found == self.part.digest {
+        let found = hexadecimal(&self.hash.clone().finalize());
+        if self.at == self.part.size && self.part.digest.strip_prefix("sha256:") == Some(&*found) {
             Ok(bytes)
         } else {
             Err(Failure::other_bytes(&self.part.digest))
@@ -239,9 +237,4 @@ impl Reader {
             events.emit(Kind::PushLayer { id, state: LayerState::Pushing, current, total });
         }
     }
-}
-
-/// As an engine shows a layer: 12 hex digits.
-fn short(digest: &str) -> String {
-    digest.trim_start_matches("sha256:").chars().take(12).collect()
 }

@@ -33,6 +33,9 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::exit::Exit;
 
+/// How many bytes go by between two words about progress.
+const WORD_EVERY: u64 = 1 << 20;
+
 /// An image that the registry has, with all its parts.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
@@ -59,6 +62,11 @@ pub(crate) async fn push_export(
 /// Sets one more tag on an image that was sent: nothing is exported again.
 pub(crate) async fn tag_again(registry: &Registry, repository: &str, sent: &Sent, tag: &str) -> Result<Sent> {
     upload::put(registry, repository, tag, sent.manifest.clone()).await
+}
+
+/// As an engine shows a layer: 12 hex digits.
+fn short(digest: &str) -> String {
+    digest.trim_start_matches("sha256:").chars().take(12).collect()
 }
 
 fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {

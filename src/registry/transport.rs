@@ -1,10 +1,10 @@
-//! Connections to a registry, or to whatever else speaks HTTP: plain TCP, or TLS with the system's roots, through a proxy where the environment names
-//! one for that host.
+//! Connections to a registry, or to whatever else speaks HTTP: plain TCP, or TLS with the system's roots, through a
+//! proxy where the environment names one for that host.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -54,6 +54,14 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// Made once: reading the system's certificates takes its time, and a run with many services asks for many connections.
+static SYSTEM: LazyLock<Result<Arc<ClientConfig>>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    // What the system has and cannot be read is not needed by anybody else either.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    client_config(roots)
+});
+
 /// Opens the connections of hyper's pooling client. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Connector {
@@ -68,21 +76,17 @@ impl Connector {
         Self { tcp: tcp(), tls: None, proxies: Proxies::default() }
     }
 
+    /// With the system's roots.
+    ///
+    /// # Errors
+    /// `Exit::Fault` when TLS cannot be set up.
     pub(crate) fn with_tls(proxies: &Proxies) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        // What the system has and cannot be read is not needed by anybody else either.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self::trusting(roots, proxies)
+        Ok(Self { tcp: tcp(), tls: Some(SYSTEM.clone()?), proxies: proxies.clone() })
     }
 
-    pub(super) fn trusting(roots: RootCertStore, proxies: &Proxies) -> Result<Self> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::new(Exit::Fault, "TLS cannot be set up").because(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tcp: tcp(), tls: Some(Arc::new(config)), proxies: proxies.clone() })
+    #[cfg(test)]
+    pub(super) fn trusting(roots: RootCertStore, proxies: &Proxies) -> Self {
+        Self { tcp: tcp(), tls: Some(client_config(roots).unwrap()), proxies: proxies.clone() }
     }
 
     async fn connect(mut self, to: Uri) -> io::Result<Stream> {
@@ -106,6 +110,16 @@ impl Connector {
         let stream = TlsConnector::from(tls).connect(name, stream.into_inner()).await?;
         Ok(Stream(Box::new(TokioIo::new(stream))))
     }
+}
+
+fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(Exit::Fault, "TLS cannot be set up").because(&error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 fn tcp() -> HttpConnector {

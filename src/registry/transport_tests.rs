@@ -92,8 +92,7 @@ async fn proxy(port: u16) -> (u16, Arc<Mutex<String>>) {
 }
 
 fn registry(host: &str, roots: RootCertStore, proxies: &Proxies) -> Registry {
-    let connector = Connector::trusting(roots, proxies).unwrap();
-    Registry::over("https", connector, host, "AWS", &Secret::new("password"))
+    Registry::over("https", Connector::trusting(roots, proxies), host, "AWS", &Secret::new("password"))
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::archive::{Archive, Blob, digest};
 use super::client::{Body, OCI_MANIFEST, Registry, full, retrying};
-use super::{Failure, Sent};
+use super::{Failure, Sent, WORD_EVERY, short};
 use crate::error::Result;
 use crate::event::{Events, Kind, LayerState};
 
@@ -20,9 +20,6 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
 /// What is in memory of a layer at a time, in bytes.
 const PIECE: usize = 256 << 10;
-
-/// How many bytes go by between two words about progress.
-const WORD_EVERY: u64 = 1 << 20;
 
 pub(super) async fn upload(
     archive: Archive,
@@ -122,9 +119,4 @@ fn pieces(file: Arc<File>, blob: &Blob, events: Events) -> Body {
         }
     };
     StreamBody::new(stream::try_unfold(0, read)).boxed_unsync()
-}
-
-/// As an engine shows a layer: 12 hex digits.
-fn short(digest: &str) -> String {
-    digest.trim_start_matches("sha256:").chars().take(12).collect()
 }

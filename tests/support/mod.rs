@@ -20,6 +20,7 @@ pub(crate) use containers::OnThisMachine;
 pub(crate) use engine::{docker, engine, with_base_image};
 pub(crate) use http::get;
 pub(crate) use insights::InsightsProxy;
+pub(crate) use objects::noise;
 pub(crate) use pipelines::refusal as pipelines_refuse;
 pub(crate) use project::Project;
 pub(crate) use proxy::EngineProxy;

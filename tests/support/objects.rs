@@ -63,3 +63,15 @@ impl StandIn {
         Object { status, head, body: answer[end + 4..].to_vec() }
     }
 }
+
+/// Bytes that do not become fewer when they are packed.
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..bytes / 8).flat_map(|_| next()).collect()
+}

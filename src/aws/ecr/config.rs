@@ -43,7 +43,7 @@ pub(crate) async fn config(
         .await
         .map_err(|error| aws("ecr:GetDownloadUrlForLayer", &error))?;
     let address = address.download_url().ok_or_else(|| broken("ecr:GetDownloadUrlForLayer gave no address"))?;
-    let bytes = download::read(address).await.map_err(|why| broken(&why))?;
+    let bytes = download::read(address, &clients.proxies).await.map_err(|why| broken(&why))?;
     if digest != format!("sha256:{}", hexadecimal(&Sha256::digest(&bytes))) {
         return Err(broken("what came is something else"));
     }

@@ -138,7 +138,7 @@ pub(crate) async fn list(clients: &Clients, bucket: &str, prefix: &str) -> Resul
     let mut after = None;
     for _ in 0..PAGES {
         let call = clients.s3().list_objects_v2().bucket(bucket).prefix(prefix).set_continuation_token(after);
-        let place = format!("s3://{bucket}/{prefix}*");
+        let place = place(bucket, &format!("{prefix}*"));
         let page = call.send().await.map_err(|error| refused("s3:ListObjectsV2", "s3:ListBucket", &place, &error))?;
         listed.extend(page.contents().iter().filter_map(|object| {
             Some(Listed { key: object.key()?.to_owned(), modified: object.last_modified().and_then(time) })
@@ -157,7 +157,8 @@ fn patient() -> Builder {
     Builder::default().timeout_config(TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).build())
 }
 
-fn place(bucket: &str, key: &str) -> String {
+/// `s3://BUCKET/KEY`.
+pub(crate) fn place(bucket: &str, key: &str) -> String {
     format!("s3://{bucket}/{key}")
 }
 

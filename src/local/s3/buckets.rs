@@ -39,16 +39,21 @@ impl Asking<'_> {
 
     pub(super) fn create_bucket(&self) -> Answered<Response<Body>> {
         let name = &self.asked.bucket;
-        let made = self.shared.write(|state| {
-            if state.buckets.contains_key(name) {
-                return false;
+        let owner = self.shared.write(|state| {
+            let there = state.buckets.get(name).map(|bucket| bucket.place.account.clone());
+            if there.is_none() {
+                state.buckets.insert(name.clone(), Bucket::new(&self.place, clock::now()));
             }
-            state.buckets.insert(name.clone(), Bucket::new(&self.place, clock::now()));
-            true
+            there
         });
-        if !made {
-            let text = "Your previous request to create the named bucket succeeded and you already own it.";
-            return Err(Fault::with_status(409, "BucketAlreadyOwnedByYou", text));
+        if let Some(owner) = owner {
+            let (code, text) = if owner == self.place.account {
+                let text = "Your previous request to create the named bucket succeeded and you already own it.";
+                ("BucketAlreadyOwnedByYou", text)
+            } else {
+                ("BucketAlreadyExists", "The requested bucket name is not available.")
+            };
+            return Err(Fault::with_status(409, code, text));
         }
         Ok(respond(StatusCode::OK, &[("location", &format!("/{name}"))], Body::empty()))
     }

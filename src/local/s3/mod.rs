@@ -58,8 +58,8 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
                 return Err(Dropped);
             }
             region = elsewhere(shared, &asked.bucket, &place);
-            let befalls = hit.fault.filter(|_| !hit.after_effect);
-            let answered = match allowed.or(befalls) {
+            let (before, after) = if hit.after_effect { (None, hit.fault) } else { (hit.fault, None) };
+            let answered = match allowed.or(before) {
                 Some(fault) => Err(fault),
                 None => dispatch(shared, place, asked, request).await,
             };
@@ -67,7 +67,10 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
                 note(0);
                 return Err(Dropped);
             }
-            answered
+            match after {
+                Some(fault) => answered.and(Err(fault)),
+                None => answered,
+            }
         }
     };
     let response = answered.unwrap_or_else(|fault| xml::refuse(fault, &path, head, region.as_deref()));

@@ -52,7 +52,7 @@ impl Injected {
     }
 
     /// `action` is as IAM names it, `ecs:UpdateService`; `who` is the caller's ARN; `repository` that of a request to the
-    /// registry.
+    /// registry, or the bucket of one to S3.
     pub(crate) fn hit(&mut self, action: &str, who: &str, repository: Option<&str>) -> Hit {
         if let Some(fault) = self.denies(action, who) {
             return Hit { fault: Some(fault), ..Hit::default() };
