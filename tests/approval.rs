@@ -162,6 +162,11 @@ const HOLES: [Holes; 3] = [
         ("[make test]", "[\"eval $COMMAND\"]", "nobody can tell"),
         ("[make test]", "[\"bash -c \\\"$COMMAND\\\"\"]", "a variable decides"),
         ("[make test]", "[./hidden.sh]", "hidden.sh, which speaks of shipit"),
+        ("[make test]", "[cd ops && ./hidden.sh]", "hidden.sh, which speaks of shipit"),
+        ("[make test]", "[OUT=$(shipit deploy --env prod --approve)]", "starts without a person"),
+        ("[make test]", "['shipit deploy --env prod --approve --timeout \"$T\"']", "starts without a person"),
+        ("[make test]", "[shipit deploy --env prod --approve --of-tomorrow]", "starts without a person"),
+        ("[make test]", "[cp shipit s && ./s deploy --env prod --approve]", "nobody can tell whether"),
         ("script: [shipit deploy] }", "script: [shipit deploy --approve] }", "starts without a person"),
         ("pipelines:\n", "pipelines:\n  custom:\n    x: { import: a:b:c }\n", "imported from `a:b:c`"),
         (
@@ -179,7 +184,9 @@ const HOLES: [Holes; 3] = [
     &[
         ("    environment: prod\n", "", "starts without a person"),
         ("environment: prod", "environment: \"${{ inputs.where }}\"", "anything may be"),
-        ("environment: prod", "environment: dev", "another one here"),
+        ("environment: prod", "environment: Dev", "another one here"),
+        ("environment: prod", "environment: ''", "starts without a person"),
+        ("run: make test", "uses: ./ops/action", "what the action `./ops/action` runs is not known"),
         ("run: make test", "run: shipit deploy --env prod --approve", "starts without a person"),
         ("  production:", "  other:", "this run is not the step `other`"),
         ("    environment: prod\n", "    uses: team/shared/.github/workflows/x.yml@main\n", "stands in"),
@@ -188,6 +195,13 @@ const HOLES: [Holes; 3] = [
         (", when: manual", "", "starts without a person"),
         ("when: manual }", "when: manual }, { if: $FORCE }", "starts without a person"),
         ("[make test]", "[shipit deploy --env prod --approve]", "starts without a person"),
+        ("[make test]", "!reference [production, script]", "starts without a person"),
+        ("[make test]", "[make test], hooks: { pre_get_sources_script: [shipit deploy --approve] }", "starts without"),
+        (
+            "rules: [{ if: '$CI_COMMIT_BRANCH == \"main\"', when: manual }]",
+            "when: manual\n  rules: !reference [.always, rules]",
+            "its rules stand in another job",
+        ),
         ("production:", "other:", "this run is not the step `other`"),
         ("test: {", "include: [{ project: team/ci, file: x.yml }]\ntest: {", "included from `team/ci`"),
     ],
@@ -199,7 +213,9 @@ fn a_file_with_a_way_around_the_person_proves_nothing() {
         for (from, to, said) in holes {
             assert!(pipeline.file.contains(from), "{from}");
             let (project, aws) = in_step(pipeline, &pipeline.file.replacen(from, to, 1));
-            let project = project.file("hidden.sh", "./bin/shipit deploy --env prod --approve\n").committed();
+            let hidden = "./bin/shipit deploy --env prod --approve\n";
+            let project = project.file("ops/hidden.sh", hidden).file("ops/action/main.js", hidden);
+            let project = project.file("hidden.sh", hidden).committed();
             let head = project.head();
             let project = project.var(pipeline.commit, &head);
             refused(project.shipit(&DEPLOY), &aws).says(said);
