@@ -195,5 +195,7 @@ fn a_report_that_fails_is_a_warning_and_decides_nothing() {
     ran.says("warning: Bitbucket cannot be reached for the report").says("host.docker.internal");
     let ran = Project::sample().shipit(&["check", "--report", "auto", "--report", "bitbucket"]).exits(0);
     ran.says("no pipeline that is known").says("set BITBUCKET_REPO_FULL_NAME");
+    let named = Project::sample().var("BITBUCKET_ACCESS_TOKEN", "hunter2hunter2");
+    named.shipit(&["check", "--env", "hunter2hunter2"]).exits(2).says("no environment `***`").never_says("hunter2");
     Project::sample().shipit(&["check", "--report", "html"]).exits(2).says("give markdown, markdown=PATH");
 }

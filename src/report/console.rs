@@ -9,6 +9,7 @@ use super::line::Line;
 use super::out::To;
 use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, print_warning, spawn};
 use crate::aws::web_identity;
+use crate::ci::insights;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -28,7 +29,7 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(format: Format, verbose: u8, vars: &Vars) -> Self {
         let redactor = SharedRedactor::default();
-        let always = web_identity::secrets(vars);
+        let always: Vec<Secret> = web_identity::secrets(vars).into_iter().chain(insights::token(vars)).collect();
         redactor.set(Redactor::new(&always));
         Self { out: Out::new(Surface::of_process(vars), redactor.clone()), redactor, always, format, verbose }
     }
