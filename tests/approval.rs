@@ -286,6 +286,11 @@ fn an_edited_deploy_yaml_does_not_take_the_approval_away() {
     }
     project.shipit(&["rollback", "--env", "prod"]).exits(4).says("is not the one of the commit");
     project.shipit(&["run", "--env", "prod", "api", "--", "true"]).exits(4).says("is not the one of the commit");
+    // Nor does a commit that the step makes, for which the run is not.
+    let project = project.committed();
+    for command in [&["deploy", "--env", "prod"][..], &["rollback", "--env", "prod"]] {
+        project.shipit(command).exits(4).says("is not the one of the commit");
+    }
     assert!(aws.calls("UpdateService").is_empty() && aws.calls("RunTask").is_empty());
 }
 
@@ -359,6 +364,51 @@ fn a_terminal_shows_what_would_ship_and_asks_again_when_that_changed() {
     let (code, screen) = terminal.ends();
     assert_eq!(code, Some(4), "{screen}");
     assert_eq!(aws.calls("UpdateService").len(), 2, "{}", project.head());
+}
+
+#[test]
+fn a_rollback_is_looked_at_again_after_the_answer() {
+    let project = Project::sample();
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).with_engine();
+    project.shipit(&["deploy"]).exits(0);
+    let good = aws.latest("api-dev");
+    let project = project.file("app", "two\n").committed();
+    project.shipit(&["deploy"]).exits(0);
+    let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let guarded = manifest.replace("{ branch: develop }", "{ branch: develop, approval: required }");
+    assert_ne!(manifest, guarded);
+    let project = project.file("deploy.yaml", &guarded).committed();
+    let mut terminal = Terminal::run(&project, &["rollback", "--env", "dev"]);
+    terminal.shows("Type the name of the environment to roll back in dev");
+    // Somebody moves `latest` while the person thinks.
+    aws.push_index_of("api-dev", &aws.latest("api-dev"), "latest");
+    terminal.types("dev\r");
+    terminal.shows("what runs has changed since it was shown: api");
+    assert_eq!(aws.calls("UpdateService").len(), 2, "nothing was moved yet");
+    terminal.types("dev\r");
+    let (code, screen) = terminal.ends();
+    assert_eq!((code, aws.latest("api-dev")), (Some(0), good), "{screen}");
+}
+
+#[test]
+fn a_zip_is_shown_to_who_is_asked() {
+    let manifest = MANIFEST
+        .replace(r#"api: { repository: "api-${env}" }"#, "docs: { kind: zip, bucket: \"apps-${env}\", context: app }");
+    let project = Project::new().file("deploy.yaml", &manifest).file("app/a", "one\n").committed().branch("main");
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws);
+    let first = project.head();
+    let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
+    terminal.shows(&format!("docs: from nothing to {}, packed from it, over apps-prod/docs/latest.zip", &first[..12]));
+    terminal.types("prod\r");
+    assert_eq!(terminal.ends().0, Some(0));
+    let project = project.file("app/a", "two\n").committed();
+    let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
+    terminal.shows(&format!("1 commit since {}", &first[..12]));
+    terminal.types("no\r");
+    assert_eq!(terminal.ends().0, Some(4));
+    assert_eq!(aws.calls("CopyObject").len(), 1);
 }
 
 #[test]
