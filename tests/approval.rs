@@ -195,6 +195,7 @@ const HOLES: [Holes; 3] = [
         (", when: manual", "", "starts without a person"),
         ("when: manual }", "when: manual }, { if: $FORCE }", "starts without a person"),
         ("[make test]", "[shipit deploy --env prod --approve]", "starts without a person"),
+        ("when: manual }]", "when: manual, when: always }]", "starts without a person"),
         ("[make test]", "!reference [production, script]", "starts without a person"),
         ("[make test]", "[make test], hooks: { pre_get_sources_script: [shipit deploy --approve] }", "starts without"),
         (
