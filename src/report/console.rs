@@ -49,6 +49,11 @@ impl Console {
             .map_err(|error| Error::new(Exit::Fault, "the answer cannot be written to stdout").because(&error))
     }
 
+    /// Prints an object for programs on a line of its own; what is hidden in its texts leaves it whole.
+    pub(crate) fn json(&self, object: &serde_json::Value) {
+        self.out.json(&object.to_string());
+    }
+
     /// A remark on an answer: it goes to stderr, so that the answer can be piped.
     pub(crate) fn note(&self, text: &str) {
         self.out.line(To::Talk, &Line::new().dim("note: ").plain(text).hanging(6));
