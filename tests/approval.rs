@@ -377,7 +377,9 @@ fn a_rollback_is_looked_at_again_after_the_answer() {
     let project = project.file("app", "two\n").committed();
     project.shipit(&["deploy"]).exits(0);
     let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
-    let guarded = manifest.replace("{ branch: develop }", "{ branch: develop, approval: required }");
+    // Frozen, too: that holds deploys, and this is the way out of trouble.
+    let frozen = "{ branch: develop, approval: required, freeze: [{ from: 2020-01-01, to: 2099-12-31 }] }";
+    let guarded = manifest.replace("{ branch: develop }", frozen);
     assert_ne!(manifest, guarded);
     let project = project.file("deploy.yaml", &guarded).committed();
     let mut terminal = Terminal::run(&project, &["rollback", "--env", "dev"]);
