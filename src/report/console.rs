@@ -36,7 +36,12 @@ impl Console {
 
     /// From now on these values are hidden in all that is printed.
     pub(crate) fn hide(&self, secrets: &BTreeMap<String, Secret>) {
-        self.redactor.set(Redactor::new(secrets.values().chain(&self.always)));
+        self.redactor.set(self.redactor(secrets));
+    }
+
+    /// Knows these values and those that are hidden in all that is printed.
+    pub(crate) fn redactor(&self, secrets: &BTreeMap<String, Secret>) -> Redactor {
+        Redactor::new(secrets.values().chain(&self.always))
     }
 
     /// Prints an answer as it stands.
