@@ -3,39 +3,62 @@
 
 use std::path::Path;
 
+use crate::archive::ArchivePlan;
 use crate::git::log::{self, Since};
 use crate::plan::{Plan, ServicePlan};
 use crate::revision::short;
+use crate::rollback;
+use crate::source::Source;
 
 /// Commits that are shown one by one.
 const SHOWN: usize = 10;
 
 pub(crate) async fn lines(root: &Path, plan: &Plan) -> Vec<String> {
-    let shipped = || plan.services.iter().filter(|service| !service.change.is_nothing());
-    let mut lines: Vec<String> = shipped().map(|service| of_service(service, plan)).collect();
-    let mut bases: Vec<&str> = shipped().filter_map(|service| service.running_revision.as_deref()).collect();
+    let services = plan.services.iter().filter(|service| !service.change.is_nothing());
+    let archives = plan.archives.iter().filter(|zip| !zip.change.is_nothing());
+    let to = &plan.revision;
+    let mut lines: Vec<String> = services.clone().map(|service| of_service(service, &to.short())).collect();
+    lines.extend(archives.clone().map(|zip| of_archive(zip, &to.short())));
+    let running = services.map(|service| &service.running_revision);
+    let running = running.chain(archives.map(|zip| &zip.running_revision));
+    let mut bases: Vec<&str> = running.filter_map(Option::as_deref).collect();
     bases.sort_unstable();
     bases.dedup();
     let remote = log::remote(root).await;
-    let to = &plan.revision.commit;
     for base in bases {
-        match log::since(root, base, to, SHOWN).await {
+        match log::since(root, base, &to.commit, SHOWN).await {
             Some(since) => lines.extend(commits(base, &since)),
             None => lines.push(format!("this clone does not tell which commits came since {}", short(base))),
         }
-        lines.extend(remote.as_deref().and_then(|remote| link(remote, base, to)));
+        lines.extend(remote.as_deref().and_then(|remote| link(remote, base, &to.commit)));
     }
     lines
 }
 
-fn of_service(service: &ServicePlan, plan: &Plan) -> String {
-    let name = &service.service;
-    let from = match (&service.running_revision, &service.running_digest) {
+fn of_service(service: &ServicePlan, to: &str) -> String {
+    let image = match &service.source {
+        Source::Build(_) => "built from it".to_owned(),
+        Source::Reuse(reuse) => format!("whose image {} is in the repository already", cut(&reuse.digest)),
+        Source::Promote(promotion) => {
+            let digest = promotion.digest.as_deref().map_or("the image", cut);
+            format!("whose image is {digest}, as it runs in {}", promotion.from)
+        }
+    };
+    let from = from(service.running_revision.as_deref(), service.running_digest.as_deref());
+    format!("{}: from {from} to {to}, {image}", service.service)
+}
+
+fn of_archive(zip: &ArchivePlan, to: &str) -> String {
+    let from = from(zip.running_revision.as_deref(), zip.running_digest.as_deref());
+    format!("{}: from {from} to {to}, packed from it, over {}/{}", zip.service, zip.bucket, zip.latest_key)
+}
+
+fn from(revision: Option<&str>, digest: Option<&str>) -> String {
+    match (revision, digest) {
         (Some(revision), Some(digest)) => format!("{} ({})", short(revision), cut(digest)),
         (None, Some(digest)) => format!("{}, of no recorded commit", cut(digest)),
         _ => "nothing".to_owned(),
-    };
-    format!("{name}: from {from} to {}, built from it", plan.revision.short())
+    }
 }
 
 fn commits(base: &str, since: &Since) -> Vec<String> {
@@ -86,16 +109,40 @@ fn link(remote: &str, from: &str, to: &str) -> Option<String> {
     host.contains("github").then(|| format!("https://{host}/{path}/compare/{from}...{to}"))
 }
 
-/// What is no longer as it was shown: the services of two plans of one commit, in words; `None` where nothing changed.
+/// What is no longer as it was shown, of two plans of one commit; `None` where nothing changed.
 pub(crate) fn changed(shown: &Plan, now: &Plan) -> Option<String> {
-    let same = |one: &ServicePlan, other: &ServicePlan| {
+    let services = others(&shown.services, &now.services, |one, other| {
         (&one.previous_deployment, &one.running_digest, &one.running_revision, &one.latest_digest)
             == (&other.previous_deployment, &other.running_digest, &other.running_revision, &other.latest_digest)
-    };
-    let pairs = shown.services.iter().zip(&now.services);
-    let names: Vec<&str> =
-        pairs.filter(|(one, other)| !same(one, other)).map(|(one, _)| one.service.as_str()).collect();
-    (!names.is_empty()).then(|| names.join(", "))
+    });
+    let archives = others(&shown.archives, &now.archives, |one, other| one.latest_etag == other.latest_etag);
+    let names = services.map(|one| &one.service).chain(archives.map(|one| &one.service));
+    in_words(&names.map(String::as_str).collect::<Vec<_>>(), shown.findings != now.findings)
+}
+
+/// The same of two plans of one way back.
+pub(crate) fn changed_back(shown: &rollback::Plan, now: &rollback::Plan) -> Option<String> {
+    let services = others(&shown.services, &now.services, |one, other| {
+        (&one.from, &one.to, &one.previous_deployment, &one.in_flight, &one.latest_digest)
+            == (&other.from, &other.to, &other.previous_deployment, &other.in_flight, &other.latest_digest)
+    });
+    let archives =
+        others(&shown.archives, &now.archives, |one, other| (&one.from, &one.to) == (&other.from, &other.to));
+    let names = services.map(|one| &one.service).chain(archives.map(|one| &one.service));
+    in_words(&names.map(String::as_str).collect::<Vec<_>>(), shown.findings != now.findings)
+}
+
+/// Both are in the order of deploy.yaml.
+fn others<'p, T>(shown: &'p [T], now: &'p [T], same: fn(&T, &T) -> bool) -> impl Iterator<Item = &'p T> {
+    shown.iter().zip(now).filter(move |(one, other)| !same(one, other)).map(|(one, _)| one)
+}
+
+fn in_words(names: &[&str], in_the_way: bool) -> Option<String> {
+    match (names.is_empty(), in_the_way) {
+        (false, _) => Some(format!("what runs has changed since it was shown: {}", names.join(", "))),
+        (true, true) => Some("what is in the way has changed since it was shown".to_owned()),
+        (true, false) => None,
+    }
 }
 
 #[cfg(test)]

@@ -162,6 +162,11 @@ const HOLES: [Holes; 3] = [
         ("[make test]", "[\"eval $COMMAND\"]", "nobody can tell"),
         ("[make test]", "[\"bash -c \\\"$COMMAND\\\"\"]", "a variable decides"),
         ("[make test]", "[./hidden.sh]", "hidden.sh, which speaks of shipit"),
+        ("[make test]", "[cd ops && ./hidden.sh]", "hidden.sh, which speaks of shipit"),
+        ("[make test]", "[OUT=$(shipit deploy --env prod --approve)]", "starts without a person"),
+        ("[make test]", "['shipit deploy --env prod --approve --timeout \"$T\"']", "starts without a person"),
+        ("[make test]", "[shipit deploy --env prod --approve --of-tomorrow]", "starts without a person"),
+        ("[make test]", "[cp shipit s && ./s deploy --env prod --approve]", "nobody can tell whether"),
         ("script: [shipit deploy] }", "script: [shipit deploy --approve] }", "starts without a person"),
         ("pipelines:\n", "pipelines:\n  custom:\n    x: { import: a:b:c }\n", "imported from `a:b:c`"),
         (
@@ -179,7 +184,9 @@ const HOLES: [Holes; 3] = [
     &[
         ("    environment: prod\n", "", "starts without a person"),
         ("environment: prod", "environment: \"${{ inputs.where }}\"", "anything may be"),
-        ("environment: prod", "environment: dev", "another one here"),
+        ("environment: prod", "environment: Dev", "another one here"),
+        ("environment: prod", "environment: ''", "starts without a person"),
+        ("run: make test", "uses: ./ops/action", "what the action `./ops/action` runs is not known"),
         ("run: make test", "run: shipit deploy --env prod --approve", "starts without a person"),
         ("  production:", "  other:", "this run is not the step `other`"),
         ("    environment: prod\n", "    uses: team/shared/.github/workflows/x.yml@main\n", "stands in"),
@@ -188,6 +195,14 @@ const HOLES: [Holes; 3] = [
         (", when: manual", "", "starts without a person"),
         ("when: manual }", "when: manual }, { if: $FORCE }", "starts without a person"),
         ("[make test]", "[shipit deploy --env prod --approve]", "starts without a person"),
+        ("when: manual }]", "when: manual, when: always }]", "starts without a person"),
+        ("[make test]", "!reference [production, script]", "starts without a person"),
+        ("[make test]", "[make test], hooks: { pre_get_sources_script: [shipit deploy --approve] }", "starts without"),
+        (
+            "rules: [{ if: '$CI_COMMIT_BRANCH == \"main\"', when: manual }]",
+            "when: manual\n  rules: !reference [.always, rules]",
+            "its rules stand in another job",
+        ),
         ("production:", "other:", "this run is not the step `other`"),
         ("test: {", "include: [{ project: team/ci, file: x.yml }]\ntest: {", "included from `team/ci`"),
     ],
@@ -199,7 +214,9 @@ fn a_file_with_a_way_around_the_person_proves_nothing() {
         for (from, to, said) in holes {
             assert!(pipeline.file.contains(from), "{from}");
             let (project, aws) = in_step(pipeline, &pipeline.file.replacen(from, to, 1));
-            let project = project.file("hidden.sh", "./bin/shipit deploy --env prod --approve\n").committed();
+            let hidden = "./bin/shipit deploy --env prod --approve\n";
+            let project = project.file("ops/hidden.sh", hidden).file("ops/action/main.js", hidden);
+            let project = project.file("hidden.sh", hidden).committed();
             let head = project.head();
             let project = project.var(pipeline.commit, &head);
             refused(project.shipit(&DEPLOY), &aws).says(said);
@@ -270,6 +287,11 @@ fn an_edited_deploy_yaml_does_not_take_the_approval_away() {
     }
     project.shipit(&["rollback", "--env", "prod"]).exits(4).says("is not the one of the commit");
     project.shipit(&["run", "--env", "prod", "api", "--", "true"]).exits(4).says("is not the one of the commit");
+    // Nor does a commit that the step makes, for which the run is not.
+    let project = project.committed();
+    for command in [&["deploy", "--env", "prod"][..], &["rollback", "--env", "prod"]] {
+        project.shipit(command).exits(4).says("is not the one of the commit");
+    }
     assert!(aws.calls("UpdateService").is_empty() && aws.calls("RunTask").is_empty());
 }
 
@@ -343,6 +365,53 @@ fn a_terminal_shows_what_would_ship_and_asks_again_when_that_changed() {
     let (code, screen) = terminal.ends();
     assert_eq!(code, Some(4), "{screen}");
     assert_eq!(aws.calls("UpdateService").len(), 2, "{}", project.head());
+}
+
+#[test]
+fn a_rollback_is_looked_at_again_after_the_answer() {
+    let project = Project::sample();
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).with_engine();
+    project.shipit(&["deploy"]).exits(0);
+    let good = aws.latest("api-dev");
+    let project = project.file("app", "two\n").committed();
+    project.shipit(&["deploy"]).exits(0);
+    let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    // Frozen, too: that holds deploys, and this is the way out of trouble.
+    let frozen = "{ branch: develop, approval: required, freeze: [{ from: 2020-01-01, to: 2099-12-31 }] }";
+    let guarded = manifest.replace("{ branch: develop }", frozen);
+    assert_ne!(manifest, guarded);
+    let project = project.file("deploy.yaml", &guarded).committed();
+    let mut terminal = Terminal::run(&project, &["rollback", "--env", "dev"]);
+    terminal.shows("Type the name of the environment to roll back in dev");
+    // Somebody moves `latest` while the person thinks.
+    aws.push_index_of("api-dev", &aws.latest("api-dev"), "latest");
+    terminal.types("dev\r");
+    terminal.shows("what runs has changed since it was shown: api");
+    assert_eq!(aws.calls("UpdateService").len(), 2, "nothing was moved yet");
+    terminal.types("dev\r");
+    let (code, screen) = terminal.ends();
+    assert_eq!((code, aws.latest("api-dev")), (Some(0), good), "{screen}");
+}
+
+#[test]
+fn a_zip_is_shown_to_who_is_asked() {
+    let manifest = MANIFEST
+        .replace(r#"api: { repository: "api-${env}" }"#, "docs: { kind: zip, bucket: \"apps-${env}\", context: app }");
+    let project = Project::new().file("deploy.yaml", &manifest).file("app/a", "one\n").committed().branch("main");
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws);
+    let first = project.head();
+    let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
+    terminal.shows(&format!("docs: from nothing to {}, packed from it, over apps-prod/docs/latest.zip", &first[..12]));
+    terminal.types("prod\r");
+    assert_eq!(terminal.ends().0, Some(0));
+    let project = project.file("app/a", "two\n").committed();
+    let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
+    terminal.shows(&format!("1 commit since {}", &first[..12]));
+    terminal.types("no\r");
+    assert_eq!(terminal.ends().0, Some(4));
+    assert_eq!(aws.calls("CopyObject").len(), 1);
 }
 
 #[test]

@@ -31,6 +31,22 @@ services:
 }
 
 #[test]
+fn check_shows_no_secret_and_its_json_stays_whole() {
+    let manifest = r"version: 1
+environments: { dev: { branch: develop } }
+services:
+  api: { repository: api, context: hunter2hunter2, secrets: [TOKEN, PIN] }
+";
+    let project = Project::new().file("deploy.yaml", manifest).var("DEV_TOKEN", "hunter2hunter2").var("DEV_PIN", "2");
+    let ran = project.shipit(&["check", "--env", "dev", "--output", "json"]).exits(2);
+    let events = ran.events();
+    assert_eq!(events[0]["text"], "api: the build context *** is not there");
+    assert_eq!((&events[0]["exit_code"], &events[1]["event"]), (&2.into(), &"checked".into()));
+    ran.never_says("hunter2");
+    project.shipit(&["check", "--env", "dev"]).exits(2).says("the build context *** is").never_says("hunter2");
+}
+
+#[test]
 fn every_fault_of_deploy_yaml_is_told_at_once_with_its_place() {
     let manifest = "version: 1\nenvironments:\n  dev: { brnach: develop, branch: develop }\n  dev: { branch: x }\nservices:\n  api:\n    repository: api-${evn}\n    platform: linux/arm\n";
     let ran = Project::new().file("deploy.yaml", manifest).shipit(&["check"]).exits(2);

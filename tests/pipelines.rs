@@ -31,6 +31,34 @@ fn the_sample_of_the_readme_is_good() {
     ran.says("nothing is wrong: 1 service in dev, beta, sandbox, prod").never_says("warning");
 }
 
+/// What a step runs in the place of `shipit …`: its script; what is said of that line; the exit code.
+type Script = (&'static str, &'static str, i32);
+
+/// In the step of a pull request.
+const CHECK: &[Script] = &[
+    ("shipit run --env prod api --approve -- ./x", "starts by itself", 2),
+    ("bash -c 'shipit run --env prod api --approve -- ./x'", "starts by itself", 2),
+    ("docker run --rm registry/shipit:1 rollback --env prod --approve", "starts by itself", 2),
+    ("shipit deploy $FLAGS", "a variable decides where it goes", 2),
+    ("$COMMAND", "a variable decides what `$COMMAND` runs", 2),
+    ("eval \"$X\"", "nobody can tell what", 2),
+    ("bash deploy.sh", "runs deploy.sh, which speaks of shipit", 2),
+    ("shipit check --env stagin", "there is no environment `stagin`", 2),
+    ("shipit deploy --env dev", "a pull request's run never deploys", 2),
+    ("shipit deploy --environment dev --dry-run", "--environment", 2),
+    ("shipit rollback --dry-run", "required", 2),
+];
+
+/// In the step of `dev`: a failure that is not seen.
+const DEV: &[Script] = &[
+    ("shipit deploy || true", "`||` takes its failure away", 2),
+    ("set +e, shipit deploy, echo done", "`set +e` takes its failure away", 2),
+    ("shipit deploy && echo done", "`&&` takes its failure away", 2),
+    ("shipit deploy | tee log", "`a pipe` takes its failure away", 2),
+    ("shipit deploy &", "`&` takes its failure away", 2),
+    ("\"if shipit deploy; then echo; fi\"", "`if` takes its failure away", 0),
+];
+
 /// What is edited in the sample: from, to; what is said of it; the text of the line it is said of; the exit code.
 type Broken = (&'static str, &'static str, &'static str, &'static str, i32);
 
@@ -50,27 +78,6 @@ const BROKEN: &[Broken] = &[
         2,
     ),
     (
-        "script: [shipit check]",
-        "script: [shipit run --env prod api --approve -- ./x]",
-        "starts by itself",
-        "shipit run",
-        2,
-    ),
-    (
-        "script: [shipit check]",
-        "script: [bash -c 'shipit run --env prod api --approve -- ./x']",
-        "starts by itself",
-        "bash -c",
-        2,
-    ),
-    (
-        "script: [shipit check]",
-        "script: [docker run --rm registry/shipit:1 rollback --env prod --approve]",
-        "starts by itself",
-        "docker run",
-        2,
-    ),
-    (
         "    main:\n      - step: { name: sandbox, deployment: sandbox, oidc: true, services: [docker], script: [shipit deploy] }\n",
         "    main:\n",
         "the first step of a pipeline cannot be manual",
@@ -81,16 +88,6 @@ const BROKEN: &[Broken] = &[
     ("--env prod --approve", "--env prod --approve --any-branch", "lets every branch into `prod`", "--any-branch", 0),
     // What nobody can tell.
     ("deploy --env prod --approve", "deploy --env $TARGET --approve", "a variable decides where it goes", "$TARGET", 0),
-    ("script: [shipit check]", "script: [shipit deploy $FLAGS]", "a variable decides where it goes", "$FLAGS", 2),
-    ("script: [shipit check]", "script: [$COMMAND]", "a variable decides what `$COMMAND` runs", "$COMMAND", 2),
-    ("script: [shipit check]", "script: [eval \"$X\"]", "nobody can tell what", "eval", 2),
-    (
-        "script: [shipit check]",
-        "script: [bash deploy.sh]",
-        "runs deploy.sh, which speaks of shipit",
-        "bash deploy.sh",
-        2,
-    ),
     (
         "  pull-requests:\n",
         "  custom:\n    more: { import: shared:main:deploy }\n  pull-requests:\n",
@@ -116,14 +113,6 @@ const BROKEN: &[Broken] = &[
         2,
     ),
     ("deploy --env prod --approve", "deploy --env prdo --approve", "did you mean `prod`?", "--env prdo", 2),
-    ("script: [shipit check]", "script: [shipit check --env stagin]", "there is no environment `stagin`", "stagin", 2),
-    (
-        "script: [shipit check]",
-        "script: [shipit deploy --env dev]",
-        "a pull request's run never deploys",
-        "--env dev",
-        2,
-    ),
     (
         "  pull-requests:\n    \"**\":\n      - step: { name: check, script: [shipit check] }",
         "  tags:\n    \"v*\":\n      - step: { name: tag, services: [docker], script: [shipit deploy] }",
@@ -140,57 +129,7 @@ const BROKEN: &[Broken] = &[
     ),
     // The command line.
     ("deploy --env prod --approve", "deploy --env prod --aprove", "--aprove", "--aprove", 2),
-    (
-        "script: [shipit check]",
-        "script: [shipit deploy --environment dev --dry-run]",
-        "--environment",
-        "--environment",
-        2,
-    ),
-    ("script: [shipit check]", "script: [shipit rollback --dry-run]", "required", "rollback --dry-run", 2),
     // A failure that is not seen.
-    (
-        "script: [shipit deploy] }\n    beta",
-        "script: [shipit deploy || true] }\n    beta",
-        "`||` takes its failure away",
-        "|| true",
-        2,
-    ),
-    (
-        "script: [shipit deploy] }\n    beta",
-        "script: [set +e, shipit deploy, echo done] }\n    beta",
-        "`set +e` takes its failure away",
-        "set +e",
-        2,
-    ),
-    (
-        "script: [shipit deploy] }\n    beta",
-        "script: [shipit deploy && echo done] }\n    beta",
-        "`&&` takes its failure away",
-        "&& echo",
-        2,
-    ),
-    (
-        "script: [shipit deploy] }\n    beta",
-        "script: [shipit deploy | tee log] }\n    beta",
-        "`a pipe` takes its failure away",
-        "| tee",
-        2,
-    ),
-    (
-        "script: [shipit deploy] }\n    beta",
-        "script: [shipit deploy &] }\n    beta",
-        "`&` takes its failure away",
-        "deploy &",
-        2,
-    ),
-    (
-        "script: [shipit deploy] }\n    beta",
-        "script: [\"if shipit deploy; then echo; fi\"] }\n    beta",
-        "`if` takes its failure away",
-        "if shipit",
-        0,
-    ),
     (
         "script: [shipit deploy] }\n    beta",
         "script: [make], after-script: [shipit deploy] }\n    beta",
@@ -229,25 +168,50 @@ const BROKEN: &[Broken] = &[
     ("pipelines:\n", "pipelines: [\n", "this is no YAML", "", 2),
 ];
 
+/// The sample with one edit, and what has to be said of the first line that holds `at`.
+#[track_caller]
+fn told(from: &str, to: &str, said: &str, at: &str, code: i32) {
+    let good = sample();
+    assert!(good.contains(from), "{from}");
+    let broken = good.replacen(from, to, 1);
+    let project = project().file("deploy.sh", "shipit deploy --env prod --approve\n");
+    let ran = project.file("bitbucket-pipelines.yml", &broken).committed().shipit(&["check"]);
+    let everything = ran.everything();
+    assert_eq!(ran.code, Some(code), "{to}: {everything}");
+    let told = everything.lines().any(|line| line.contains(said));
+    assert!(told, "{to}: `{said}` is not said\n{everything}");
+    if !at.is_empty() {
+        let number = broken[..broken.find(at).expect("the line")].matches('\n').count() + 1;
+        let place = format!("bitbucket-pipelines.yml:{number}: ");
+        assert!(everything.contains(&place), "{to}: not at {place}\n{everything}");
+    }
+}
+
 #[test]
 fn every_fault_in_it_is_told_with_its_line() {
-    assert!(BROKEN.len() >= 40);
+    assert!(BROKEN.len() + CHECK.len() + DEV.len() >= 40);
     for (from, to, said, at, code) in BROKEN {
-        let good = sample();
-        assert!(good.contains(from), "{from}");
-        let broken = good.replacen(from, to, 1);
-        let project = project().file("deploy.sh", "shipit deploy --env prod --approve\n");
-        let ran = project.file("bitbucket-pipelines.yml", &broken).committed().shipit(&["check"]);
-        let everything = ran.everything();
-        assert_eq!(ran.code, Some(*code), "{to}: {everything}");
-        let told = everything.lines().any(|line| line.contains(said));
-        assert!(told, "{to}: `{said}` is not said\n{everything}");
-        if !at.is_empty() {
-            let number = broken[..broken.find(at).expect("the line")].matches('\n').count() + 1;
-            let place = format!("bitbucket-pipelines.yml:{number}: ");
-            assert!(everything.contains(&place), "{to}: not at {place}\n{everything}");
-        }
+        told(from, to, said, at, *code);
     }
+    for (script, said, code) in CHECK {
+        let step = format!("script: [{script}]");
+        told("script: [shipit check]", &step, said, &step, *code);
+    }
+    for (script, said, code) in DEV {
+        let step = format!("script: [{script}] }}");
+        told("script: [shipit deploy] }\n    beta", &format!("{step}\n    beta"), said, &step, *code);
+    }
+}
+
+#[test]
+fn with_a_builder_no_step_needs_a_docker_of_its_own() {
+    let manifest = of_readme("## deploy.yaml") + "builder: ssh://build@big.example\n";
+    let text = sample().replace("services: [docker], ", "").replace("          services: [docker]\n", "");
+    assert!(!text.contains("[docker]"), "{text}");
+    let project = project().file("bitbucket-pipelines.yml", &text);
+    project.shipit(&["check"]).exits(0).says("no Docker service to build with");
+    let project = project.file("deploy.yaml", &manifest);
+    project.shipit(&["check"]).exits(0).never_says("warning");
 }
 
 #[test]

@@ -197,3 +197,21 @@ fn a_report_that_fails_is_a_warning_and_decides_nothing() {
     ran.says("no pipeline that is known").says("set BITBUCKET_REPO_FULL_NAME");
     Project::sample().shipit(&["check", "--report", "html"]).exits(2).says("give markdown, markdown=PATH");
 }
+
+#[test]
+fn bitbuckets_token_is_shown_nowhere() {
+    let project = Project::sample();
+    let text = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let text =
+        text.replace("{ branch: develop }", "{ branch: develop, freeze: [{ from: 2020-01-01, to: 2099-12-31 }] }");
+    let aws = StandIn::scripted(&project, GOOD);
+    let project = project.with_aws(&aws).with_engine().var("BITBUCKET_ACCESS_TOKEN", "hunter2hunter2");
+    project.shipit(&["check", "--env", "hunter2hunter2"]).exits(2).says("no environment `***`").never_says("hunter2");
+    let project = project.file("deploy.yaml", &text);
+    project.git(&["commit", "--quiet", "--all", "--message", "Take hunter2hunter2"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let receipt = folder.path().join("receipt.json").display().to_string();
+    project.shipit(&["deploy", "--receipt", &receipt]).exits(4).says("is frozen").never_says("hunter2");
+    let receipt = std::fs::read_to_string(&receipt).expect("a receipt");
+    assert!(receipt.contains("Take ***") && !receipt.contains("hunter2"), "{receipt}");
+}

@@ -314,7 +314,8 @@ impl Found<'_> {
             );
             self.warn(line, text, "leave the default depth".to_owned());
         }
-        if call.verb == Verb::Deploy {
+        // With `builder`, the engine is elsewhere.
+        if call.verb == Verb::Deploy && self.manifest.builder.is_none() {
             self.docker(step, call);
         }
         let role = reached.as_ref().and_then(|name| self.role(name).map(|role| (name, role)));

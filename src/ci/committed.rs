@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::Provider;
 use super::file::{self, File, ReadCall, Surroundings};
+use super::{Ci, Provider};
+use crate::config::Manifest;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::git::{Repository, tree};
@@ -27,11 +28,12 @@ pub(crate) async fn files(top: &Path, commit: &str, provider: Provider, read: Re
     Ok(files)
 }
 
-/// In a pipeline, deploy.yaml has to be the commit's: it says which environments need an approval.
+/// In a pipeline, deploy.yaml has to be the commit's: it says which environments need an approval. What is compared is
+/// the text that was read, with the commit that the run is for: a file may be put back and a commit may be made in a step.
 ///
 /// # Errors
 /// It differs, or is no file of the commit ([`Exit::Gate`]). Where there is no repository at all nothing can be told.
-pub(crate) async fn same_manifest(config: &Path) -> Result<()> {
+pub(crate) async fn same_manifest(config: &Path, manifest: &Manifest, ci: Option<&Ci>) -> Result<()> {
     let full = std::path::absolute(config).map_err(|error| not_of_the_commit(config).because(&error))?;
     let full = full.canonicalize().unwrap_or(full);
     let around = full.parent().unwrap_or(&full);
@@ -44,11 +46,13 @@ pub(crate) async fn same_manifest(config: &Path) -> Result<()> {
     };
     let path = full.strip_prefix(repository.top()).ok().and_then(Path::to_str);
     let path = path.ok_or_else(|| not_of_the_commit(config))?;
-    let head = repository.head().await?.revision;
-    let committed = tree::text(repository.top(), &head, path).await;
+    let commit = match ci.and_then(|ci| ci.commit.clone()) {
+        Some(commit) => commit,
+        None => repository.head().await?.revision,
+    };
+    let committed = tree::text(repository.top(), &commit, path).await;
     let committed = committed.map_err(|error| not_of_the_commit(config).cause(error.line()))?;
-    let here = std::fs::read_to_string(&full).map_err(|error| not_of_the_commit(config).because(&error))?;
-    match here.lines().eq(committed.lines()) {
+    match manifest.text.lines().eq(committed.trim_start_matches('\u{feff}').lines()) {
         true => Ok(()),
         false => Err(not_of_the_commit(config)),
     }

@@ -154,14 +154,19 @@ fn way(vars: &Vars, in_pipelines: bool) -> Result<Way> {
                     .hint(format!("leave it out, or give http://HOST:PORT; in Pipelines it is {PROXY}"))
             });
     }
-    if let Some(token) = vars.get(TOKEN_VARIABLE) {
-        return Ok(Way::Token(Secret::new(token), Proxies::of(vars)));
+    if let Some(token) = token(vars) {
+        return Ok(Way::Token(token, Proxies::of(vars)));
     }
     if in_pipelines {
         return Ok(Way::Proxy(Uri::from_static(PROXY)));
     }
     Err(Error::new(Exit::Usage, "a report to Bitbucket needs an access token outside of Pipelines")
         .hint(format!("set {TOKEN_VARIABLE} to a repository access token that may write repositories")))
+}
+
+/// What opens Bitbucket, whether or not it is used: it is hidden in all that is printed.
+pub(crate) fn token(vars: &Vars) -> Option<Secret> {
+    vars.get(TOKEN_VARIABLE).map(Secret::new)
 }
 
 /// Each part of the address comes from a variable, and stays one part of it. The two names that mean a folder would lead

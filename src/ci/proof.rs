@@ -127,7 +127,7 @@ enum Way<'s> {
 
 fn way<'s>(step: &'s Step, claim: &Claim<'_>) -> Option<Way<'s>> {
     let mut calls = step.calls.iter().filter(|call| reaches(call, claim));
-    let sure = calls.clone().find(|call| !call.open && call.verb == claim.verb && sure(call, claim));
+    let sure = calls.clone().find(|call| sure(call, claim));
     if let Some(call) = sure.or_else(|| calls.next()) {
         return Some(Way::Call(call));
     }
@@ -145,14 +145,14 @@ fn reaches(call: &Call, claim: &Claim<'_>) -> bool {
                 && call.branch.as_ref().is_none_or(|branch| branch == claim.branch || branch.contains(['$', '`']))
         }
     };
-    call.may_approve() && (here || call.open)
+    // Of a line that cannot be read, nobody can tell where it goes.
+    call.may_approve() && (here || call.open || call.wrong.is_some())
 }
 
+/// Whether it is clear that this line goes there.
 fn sure(call: &Call, claim: &Claim<'_>) -> bool {
-    match &call.environment {
-        Some(_) => call.named() == Some(claim.environment),
-        None => true,
-    }
+    let there = call.environment.is_none() || call.named() == Some(claim.environment);
+    call.verb == claim.verb && !call.open && call.wrong.is_none() && there
 }
 
 enum ManualWay {
@@ -178,7 +178,7 @@ fn guarded(file: &File, step: &Step, way: &Way<'_>, claim: &Claim<'_>) -> Result
         }
         Manual::Yes(line) => {
             let shared = step.environment.as_ref().filter(|_| file.provider == Provider::GitHub);
-            if let Some(note) = shared.filter(|note| claim.others.contains(&note.text.as_str())) {
+            if let Some(note) = shared.filter(|note| is_other(&note.text, claim)) {
                 let text = format!(
                     "{}:{line}: job `{}` deploys `{}` under GitHub's environment `{}`, which is another one here",
                     file.path, step.name, claim.environment, note.text
@@ -189,11 +189,16 @@ fn guarded(file: &File, step: &Step, way: &Way<'_>, claim: &Claim<'_>) -> Result
                 ));
             }
             Ok(match way {
-                Way::Call(call) if !call.open && call.verb == claim.verb && sure(call, claim) => ManualWay::Sure,
+                Way::Call(call) if sure(call, claim) => ManualWay::Sure,
                 _ => ManualWay::Open,
             })
         }
     }
+}
+
+/// GitHub's names of environments do not differ by case.
+fn is_other(name: &str, claim: &Claim<'_>) -> bool {
+    !name.eq_ignore_ascii_case(claim.environment) && claim.others.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
 
 /// Whether the variables leave it possible that this step is the run.

@@ -58,6 +58,9 @@ async fn look(args: &CheckArgs, context: &Context, found: &mut Found) -> Result<
             }
             resolved => resolved?,
         };
+        if args.env.is_some() {
+            context.console.hide(&specification.secrets);
+        }
         services = specification.names.len();
         for (service, error) in check(&specification) {
             let error = error.of(&service);
@@ -72,16 +75,16 @@ async fn look(args: &CheckArgs, context: &Context, found: &mut Found) -> Result<
     let pipelines = pipelines(&manifest, written::read).await?;
     findings.extend(pipelines.errors);
     for warning in &pipelines.warnings {
-        told(context, "warning", warning)?;
+        told(context, "warning", warning);
     }
     for finding in &findings {
-        told(context, "error", finding)?;
+        told(context, "error", finding);
     }
     let exit = findings.iter().fold(Exit::Success, |worst, finding| worst.worst(finding.exit()));
     if context.console.format() == Format::Json {
         let services: Vec<&str> = manifest.services.keys().map(String::as_str).collect();
         let end = json!({"event": "checked", "exit_code": exit, "environments": environments, "services": services});
-        context.console.data(&end.to_string())?;
+        context.console.json(&end);
     } else if findings.is_empty() {
         let environments = environments.join(", ");
         context.console.data(
@@ -93,17 +96,16 @@ async fn look(args: &CheckArgs, context: &Context, found: &mut Found) -> Result<
 }
 
 /// One finding: an object on stdout for programs, words on stderr for people.
-fn told(context: &Context, level: &str, finding: &Error) -> Result<()> {
+fn told(context: &Context, level: &str, finding: &Error) {
     if context.console.format() == Format::Json {
         let line = json!({
             "event": "finding", "level": level, "text": finding.line(), "hint": finding.hints().first(),
             "exit_code": finding.exit(),
         });
-        return context.console.data(&line.to_string());
+        return context.console.json(&line);
     }
     match level {
         "warning" => context.console.warning(finding),
         _ => context.console.error(finding),
     }
-    Ok(())
 }

@@ -123,9 +123,9 @@ impl Run<'_> {
             // A person may have thought about it for an hour: the answer is to what was shown, and to nothing else.
             self.same_commit(resolved).await?;
             let (now, there_now) = plan_now().await?;
-            let Some(names) = preview::changed(&plan, &now) else { break approved };
+            let Some(changed) = preview::changed(&plan, &now) else { break approved };
             (plan, before) = (now, there_now);
-            self.events.warn(format!("what runs has changed since it was shown: {names}"), None);
+            self.events.warn(changed, None);
             self.events.emit(Kind::Planned { plan: Box::new(plan.clone()) });
             self.note_plan(&plan);
             let planned = deploy::planned(&plan);
@@ -208,7 +208,9 @@ impl Run<'_> {
     async fn findings(&self, resolved: &Resolved) -> Vec<Finding> {
         let mut findings = resolved.findings.clone();
         if !self.args.dry_run && !self.args.local && ci::is_pipeline(resolved.ci.as_ref()) {
-            let same = committed::same_manifest(&self.args.target.config.config).await;
+            let same =
+                committed::same_manifest(&self.args.target.config.config, &resolved.manifest, resolved.ci.as_ref())
+                    .await;
             findings.extend(same.err().as_ref().map(Finding::from));
         }
         let environment = &resolved.specification.environment;

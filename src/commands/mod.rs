@@ -32,7 +32,6 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::plan::Plan;
 use crate::receipt::{self, Receipt};
-use crate::redact::Redactor;
 use crate::report::{Console, Reporting};
 use crate::secret::Secret;
 use crate::vars::Vars;
@@ -95,12 +94,13 @@ async fn reported(
         () = interrupts.second(cancel.clone()) => Err(Error::new(Exit::Interrupted, "interrupted twice: left at once")
             .hint("what was under way may be half done: look at the service with shipit status")),
     };
-    finish(reporter, ended, noted, receipt).await
+    finish(context, reporter, ended, noted, receipt).await
 }
 
 /// Ends the report of a run on some services of an environment with the worst of their exit codes. Where a receipt is
 /// wanted it is written first; a run without its receipt is no success.
 async fn finish(
+    context: &Context,
     reporter: Reporting,
     ended: Result<(String, Vec<Outcome>)>,
     noted: RefCell<Noted>,
@@ -116,7 +116,7 @@ async fn finish(
     if let Some(path) = path {
         let told = ended.as_ref().map(|(_, outcomes)| outcomes.as_slice());
         receipt.end(Timestamp::now(), exit_code, told, &reporter.events().entered());
-        if let Err(error) = receipt::write(&receipt, path, &Redactor::new(secrets.values())) {
+        if let Err(error) = receipt::write(&receipt, path, &context.console.redactor(&secrets)) {
             reporter.events().warn(error.line(), None);
             exit_code = if exit_code == Exit::Success { Exit::Fault } else { exit_code };
         }

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::Session;
 use super::{Context, Noted, approve, reported};
+use crate::approval::Approved;
 use crate::aws::{Clients, Settings, credentials};
 use crate::ci::file::Verb;
 use crate::ci::{self, committed};
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::interrupt::unless_cancelled;
+use crate::preview;
 use crate::receipt::Before;
 use crate::rollback::{Act, Plan, To, observe, plan, planned};
 use crate::standing::Standing;
@@ -63,35 +65,30 @@ impl Run<'_> {
         settings: &Settings,
     ) -> Result<Vec<Outcome>> {
         if !self.args.local && !self.args.dry_run && ci::is_pipeline(standing.ci.as_ref()) {
-            committed::same_manifest(&self.args.config.config).await?;
+            committed::same_manifest(&self.args.config.config, &standing.manifest, standing.ci.as_ref()).await?;
         }
         let clients = Clients::connect(&specification.environment, settings).await?;
-        let to = self.args.to.clone().map_or(To::Previous, To::Named);
-        let observed = self.unless_cancelled(async { Ok(observe(&clients, specification, &to).await) }).await?;
-        let mut plan = plan(specification, &observed);
-        if plan.identity.is_some() {
-            plan.warnings.extend(credentials::warnings(&clients, self.args.patience.timeout).await);
-        }
-        self.events.emit(Kind::RollbackPlanned { plan: Box::new(plan.clone()) });
-        self.note_plan(&plan);
-        let outcomes = planned(&plan);
-        if self.args.dry_run || outcomes.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
-            return Ok(outcomes);
-        }
-        let asked = approve::Asked {
-            manifest: &standing.manifest,
-            environment: &plan.environment,
-            verb: Verb::Rollback,
-            flag: self.args.approve,
-            ci: standing.ci.as_ref(),
-            identity: plan.identity.as_deref(),
-        };
-        let shown = async || plan.sentences();
-        let approved = self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await;
-        let approved = match approved {
-            Ok(approved) => approved,
-            Err(error) if error.exit() == Exit::Gate => return Ok(refused_all(&plan, &error)),
-            Err(error) => return Err(error),
+        let mut plan = self.plan(specification, &clients).await?;
+        let approved = loop {
+            self.events.emit(Kind::RollbackPlanned { plan: Box::new(plan.clone()) });
+            self.note_plan(&plan);
+            let outcomes = planned(&plan);
+            if self.args.dry_run || outcomes.iter().all(|outcome| outcome.verdict != Verdict::Planned) {
+                return Ok(outcomes);
+            }
+            let approved = match self.approved(&plan, standing).await {
+                Ok(approved) => approved,
+                Err(refused) if refused.exit() == Exit::Gate => return Ok(refused_all(&plan, &refused)),
+                Err(error) => return Err(error),
+            };
+            if !approved.as_ref().is_some_and(|approved| approved.took_time) {
+                break approved;
+            }
+            // As with a deploy: the answer is to what was shown, and to nothing else.
+            let now = self.plan(specification, &clients).await?;
+            let Some(changed) = preview::changed_back(&plan, &now) else { break approved };
+            self.events.warn(changed, None);
+            plan = now;
         };
         self.noted.borrow_mut().receipt.approved(approved.as_ref());
         let act = Act {
@@ -105,6 +102,29 @@ impl Run<'_> {
             cancel: self.cancel,
         };
         Ok(act.run().await)
+    }
+
+    async fn plan(&self, specification: &Specification, clients: &Clients) -> Result<Plan> {
+        let to = self.args.to.clone().map_or(To::Previous, To::Named);
+        let observed = self.unless_cancelled(async { Ok(observe(clients, specification, &to).await) }).await?;
+        let mut plan = plan(specification, &observed);
+        if plan.identity.is_some() {
+            plan.warnings.extend(credentials::warnings(clients, self.args.patience.timeout).await);
+        }
+        Ok(plan)
+    }
+
+    async fn approved(&self, plan: &Plan, standing: &Standing) -> Result<Option<Approved>> {
+        let asked = approve::Asked {
+            manifest: &standing.manifest,
+            environment: &plan.environment,
+            verb: Verb::Rollback,
+            flag: self.args.approve,
+            ci: standing.ci.as_ref(),
+            identity: plan.identity.as_deref(),
+        };
+        let shown = async || plan.sentences();
+        self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await
     }
 
     fn started(&self, specification: &Specification) {

@@ -71,11 +71,6 @@ async fn task(
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<Ended> {
-    let clients = Clients::connect(&specification.environment, settings).await?;
-    let identity = identity(&clients).await?;
-    if let Some(finding) = gates::account(&specification.environment, &identity) {
-        return Err(finding.to_error());
-    }
     if let Some(zip) = specification.archives.first() {
         return Err(Error::new(
             Exit::Usage,
@@ -83,11 +78,16 @@ async fn task(
         )
         .hint("name a service that is a container"));
     }
+    if !args.local && ci::is_pipeline(standing.ci.as_ref()) {
+        committed::same_manifest(&args.config.config, &standing.manifest, standing.ci.as_ref()).await?;
+    }
+    let clients = Clients::connect(&specification.environment, settings).await?;
+    let identity = identity(&clients).await?;
+    if let Some(finding) = gates::account(&specification.environment, &identity) {
+        return Err(finding.to_error());
+    }
     for warning in credentials::warnings(&clients, args.timeout).await {
         events.warn(warning, None);
-    }
-    if !args.local && ci::is_pipeline(standing.ci.as_ref()) {
-        committed::same_manifest(&args.config.config).await?;
     }
     let asked = approve::Asked {
         manifest: &standing.manifest,

@@ -62,7 +62,8 @@ impl<'d> Value<'d> {
         Self { document: self.document, node, line: at.map_or(self.line, |at| line(&self.document.lines, at)) }
     }
 
-    /// Every key of a map once: its own come first and win over those that are merged in.
+    /// Every key of a map once: its own come first and win over those that are merged in. Of one that is written twice the
+    /// last holds, as with GitLab; the others refuse such a file.
     pub(crate) fn pairs(self) -> Vec<Pair<'d>> {
         let mut pairs = Vec::new();
         self.collect(&mut pairs);
@@ -71,8 +72,11 @@ impl<'d> Value<'d> {
 
     fn collect(self, pairs: &mut Vec<Pair<'d>>) {
         let Kind::Map(entries) = &self.node.value else { return };
-        for Entry { name, at, value } in entries.iter().filter(|entry| entry.name != "<<") {
-            if !pairs.iter().any(|known| known.key == name) {
+        for Entry { name, .. } in entries.iter().filter(|entry| entry.name != "<<") {
+            let last = entries.iter().rfind(|entry| entry.name == *name);
+            if let Some(Entry { at, value, .. }) = last
+                && !pairs.iter().any(|known| known.key == name)
+            {
                 pairs.push(Pair { key: name, value: self.of(value, *at) });
             }
         }
@@ -156,6 +160,15 @@ mod tests {
         assert_eq!((b.line, b.get("x").map(|x| x.line)), (4, Some(6)));
         let c: Vec<_> = root.get("c").expect("c").items().into_iter().flat_map(super::Value::lines).collect();
         assert_eq!(c, [(9, "one"), (10, "two"), (11, "three")]);
+    }
+
+    #[test]
+    fn of_a_key_that_is_written_twice_the_last_holds() {
+        let document = Document::read("a: { when: manual, when: always }\nb: 1\na: { when: never, <<: { x: 1 } }\n");
+        let document = document.expect("YAML");
+        let a = document.root().get("a").expect("a");
+        assert_eq!((a.line, a.get("when").and_then(super::Value::text)), (3, Some("never")));
+        assert_eq!(document.root().pairs().len(), 2);
     }
 
     #[test]

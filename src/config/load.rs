@@ -28,6 +28,7 @@ pub(crate) fn load(path: &Path) -> Result<Manifest> {
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::new(Exit::Usage, format!("cannot tell where {shown} is")).because(&error))?;
     absolute.parent().unwrap_or(&absolute).clone_into(&mut manifest.root);
+    text.clone_into(&mut manifest.text);
     Ok(manifest)
 }
 

@@ -38,6 +38,9 @@ pub(crate) struct Manifest {
     /// The folder that holds the file, absolute; set when it is loaded.
     #[serde(skip)]
     pub(crate) root: PathBuf,
+    /// The file's text; set when it is loaded.
+    #[serde(skip)]
+    pub(crate) text: String,
 }
 
 /// Where AWS is.

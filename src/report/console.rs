@@ -9,6 +9,7 @@ use super::line::Line;
 use super::out::To;
 use super::{Format, Out, ReportOptions, SharedRedactor, Surface, print_error, print_warning, spawn};
 use crate::aws::web_identity;
+use crate::ci::insights;
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
 use crate::exit::Exit;
@@ -28,14 +29,19 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(format: Format, verbose: u8, vars: &Vars) -> Self {
         let redactor = SharedRedactor::default();
-        let always = web_identity::secrets(vars);
+        let always: Vec<Secret> = web_identity::secrets(vars).into_iter().chain(insights::token(vars)).collect();
         redactor.set(Redactor::new(&always));
         Self { out: Out::new(Surface::of_process(vars), redactor.clone()), redactor, always, format, verbose }
     }
 
     /// From now on these values are hidden in all that is printed.
     pub(crate) fn hide(&self, secrets: &BTreeMap<String, Secret>) {
-        self.redactor.set(Redactor::new(secrets.values().chain(&self.always)));
+        self.redactor.set(self.redactor(secrets));
+    }
+
+    /// Knows these values and those that are hidden in all that is printed.
+    pub(crate) fn redactor(&self, secrets: &BTreeMap<String, Secret>) -> Redactor {
+        Redactor::new(secrets.values().chain(&self.always))
     }
 
     /// Prints an answer as it stands.
@@ -46,6 +52,11 @@ impl Console {
         self.out
             .verbatim(text)
             .map_err(|error| Error::new(Exit::Fault, "the answer cannot be written to stdout").because(&error))
+    }
+
+    /// Prints an object for programs on a line of its own; what is hidden in its texts leaves it whole.
+    pub(crate) fn json(&self, object: &serde_json::Value) {
+        self.out.json(&object.to_string());
     }
 
     /// A remark on an answer: it goes to stderr, so that the answer can be piped.

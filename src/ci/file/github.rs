@@ -1,6 +1,8 @@
 //! A workflow of GitHub Actions. A job that names an `environment` waits for whatever that environment asks for; who has
 //! to agree is set in GitHub, and no file says it.
 
+use std::path::Path;
+
 use super::{File, Manual, Note, Start, Step, Surroundings, script};
 use crate::config::foreign::Value;
 
@@ -36,7 +38,11 @@ pub(super) fn read(root: Value<'_>, surroundings: Surroundings<'_>, file: &mut F
                 let what = uses.text().unwrap_or_default();
                 cloned |= what.starts_with("actions/checkout");
                 step.depth_one = step.depth_one.or_else(|| shallow(item, what));
-                if what.contains("shipit") {
+                // An action of this repository is the files of its folder.
+                let own = what
+                    .strip_prefix("./")
+                    .is_some_and(|folder| surroundings.mentions.iter().any(|path| Path::new(path).starts_with(folder)));
+                if own || what.contains("shipit") {
                     step.unclear.push(Note::new(uses.line, format!("what the action `{what}` runs is not known")));
                 }
             }
@@ -104,7 +110,8 @@ fn only(job: Value<'_>) -> Option<String> {
 /// `environment: NAME` or `environment: { name: NAME }`.
 fn environment(job: Value<'_>) -> Option<Note> {
     let value = job.get("environment")?;
-    let name = value.text().or_else(|| value.get("name")?.text())?;
+    // One without a name is none.
+    let name = value.text().or_else(|| value.get("name")?.text()).filter(|name| !name.trim().is_empty())?;
     Some(Note::new(value.line, name))
 }
 

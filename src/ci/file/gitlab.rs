@@ -4,7 +4,7 @@ use super::{File, Manual, Note, Start, Step, Surroundings, script};
 use crate::config::foreign::Value;
 
 /// Keys at the top that are no jobs.
-const NO_JOBS: [&str; 14] = [
+const NO_JOBS: [&str; 10] = [
     "default",
     "include",
     "stages",
@@ -15,10 +15,6 @@ const NO_JOBS: [&str; 14] = [
     "before_script",
     "after_script",
     "cache",
-    "spec",
-    "types",
-    "artifacts",
-    "pages:deploy",
 ];
 /// `extends` of `extends`; GitLab itself stops at 11.
 const MAX_EXTENDS: usize = 11;
@@ -107,8 +103,9 @@ impl<'d> Job<'d> {
             depth_one: self.variable("GIT_DEPTH").filter(|value| value.is("1")).map(|value| value.line),
             ..Step::default()
         };
-        for key in ["before_script", "script"] {
-            script::read(&self.lines(self.or_default(key)), surroundings, &mut step);
+        let hook = self.or_default("hooks").and_then(|hooks| hooks.get("pre_get_sources_script"));
+        for script in [hook, self.or_default("before_script"), self.or_default("script")] {
+            script::read(&self.lines(script), surroundings, &mut step);
         }
         let before = step.calls.len();
         script::read(&self.lines(self.or_default("after_script")), surroundings, &mut step);
@@ -124,18 +121,17 @@ impl<'d> Job<'d> {
         if !script.is_list() {
             return script.lines();
         }
-        let of_item = |item: Value<'d>| -> Vec<(usize, &'d str)> {
-            if !item.is_list() {
-                return item.lines();
-            }
-            let names = item.texts();
-            match self.root.find(&names) {
-                Some(found) if found.is_list() => found.items().into_iter().flat_map(Value::lines).collect(),
-                Some(found) => found.lines(),
-                None => item.items().into_iter().flat_map(Value::lines).collect(),
-            }
+        let of_list = |list: Value<'d>| list.items().into_iter().flat_map(Value::lines).collect();
+        // The list of a reference and that of a script look alike: what it names tells.
+        let referred = |list: Value<'d>| -> Option<Vec<(usize, &'d str)>> {
+            let found = self.root.find(&list.texts()).filter(|_| list.is_list())?;
+            Some(if found.is_list() { of_list(found) } else { found.lines() })
         };
-        script.items().into_iter().flat_map(of_item).collect()
+        let of_item = |item: Value<'d>| match item.is_list() {
+            true => referred(item).unwrap_or_else(|| of_list(item)),
+            false => item.lines(),
+        };
+        referred(script).unwrap_or_else(|| script.items().into_iter().flat_map(of_item).collect())
     }
 
     fn manual(&self) -> Manual {
@@ -145,7 +141,7 @@ impl<'d> Job<'d> {
         };
         let mut manual = Manual::No;
         for rule in rules.items() {
-            if rule.is_list() {
+            if !rule.is_map() {
                 return Manual::Unclear(Note::new(rule.line, "its rules stand in another job"));
             }
             let when = rule.get("when").or(own);

@@ -22,6 +22,10 @@ const RUNNERS: [(&str, &[&str]); 8] = [
     ("tox", &["tox.ini"]),
     ("mise", &["mise.toml", ".mise.toml"]),
 ];
+/// Flags that say where it goes; a value in quotes stays one word, whatever a variable holds.
+const PLACES: [&str; 4] = ["--env", "-e", "--branch", "-b"];
+/// Other flags with such a value.
+const OTHERS: [&str; 5] = ["--config", "--timeout", "--receipt", "--jobs", "-j"];
 /// Programs that only say what they are given.
 const SPEAKERS: [&str; 3] = ["echo", "printf", "git"];
 
@@ -39,7 +43,8 @@ pub(super) fn read(lines: &[(usize, &str)], surroundings: Surroundings<'_>, step
             }
             pipefail |= is_set(simple, "-o") && simple.words.iter().any(|word| word.text == "pipefail");
             let before = step.calls.len();
-            command(simple, line, surroundings, step);
+            let feeds = simple.then == Join::Pipe && commands.get(index + 1).is_some_and(is_interpreter);
+            command(simple, feeds, line, surroundings, step);
             let last = index + 1 == commands.len();
             for call in &mut step.calls[before..] {
                 let by = swallowed(simple, last).filter(|by| !(pipefail && by == "a pipe"));
@@ -84,7 +89,17 @@ fn swallowed(simple: &Simple, last: bool) -> Option<String> {
     }
 }
 
-fn command(simple: &Simple, line: usize, surroundings: Surroundings<'_>, step: &mut Step) {
+fn is_interpreter(simple: &Simple) -> bool {
+    program(&simple.words).first().is_some_and(|word| INTERPRETERS.contains(&base(&word.text)))
+}
+
+/// `feeds`: what it prints is run by an interpreter.
+fn command(simple: &Simple, feeds: bool, line: usize, surroundings: Surroundings<'_>, step: &mut Step) {
+    for word in simple.words.iter().filter(|word| word.open) {
+        for inner in shell::substituted(&word.text).into_iter().flat_map(shell::commands) {
+            command(&inner, false, line, surroundings, step);
+        }
+    }
     let words = program(&simple.words);
     let Some(first) = words.first() else { return };
     let name = base(&first.text);
@@ -98,7 +113,11 @@ fn command(simple: &Simple, line: usize, surroundings: Surroundings<'_>, step: &
         return;
     }
     if let Some(at) = (0..words.len()).find(|at| is_call(words, *at)) {
-        step.calls.push(call(&words[at..], line, surroundings));
+        let call = call(&words[at..], line, surroundings);
+        // A command inside of a word is met as one, and as a part of that word.
+        if step.calls.last() != Some(&call) {
+            step.calls.push(call);
+        }
         return;
     }
     if ["xargs", "parallel"].contains(&name) && words.iter().any(|word| base(&word.text) == "shipit") {
@@ -106,12 +125,14 @@ fn command(simple: &Simple, line: usize, surroundings: Surroundings<'_>, step: &
         return;
     }
     if SPEAKERS.contains(&name) {
-        if simple.then == Join::Pipe && words.iter().any(|word| word.text.contains("shipit")) {
+        let kept = words.iter().any(|word| is_redirection(&word.text)) && approves(words);
+        if kept || simple.then == Join::Pipe && words.iter().any(|word| word.text.contains("shipit")) {
             step.unclear.push(Note::new(line, format!("nobody can tell what becomes of `{}`", whole())));
         }
         return;
     }
-    let interprets = INTERPRETERS.contains(&name);
+    let interprets = feeds || INTERPRETERS.contains(&name);
+    let known = (step.calls.len(), step.unclear.len());
     for word in &words[1..] {
         if interprets && word.open && words[1].text.starts_with('-') && words[1].text.ends_with('c') {
             step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
@@ -119,15 +140,27 @@ fn command(simple: &Simple, line: usize, surroundings: Surroundings<'_>, step: &
         }
         if word.text.contains("shipit") && word.text.contains(char::is_whitespace) {
             for inner in word.text.lines().flat_map(shell::commands) {
-                command(&inner, line, surroundings, step);
+                command(&inner, false, line, surroundings, step);
             }
         }
+    }
+    if known == (step.calls.len(), step.unclear.len()) && approves(words) {
+        step.unclear.push(Note::new(line, format!("nobody can tell whether `{}` runs shipit", whole())));
+        return;
     }
     if let Some(file) = runs_file(name, words, interprets, surroundings) {
         step.unclear.push(Note::new(line, format!("`{}` runs {file}, which speaks of shipit", whole())));
     } else if interprets && words.get(1).is_some_and(|word| word.open && base(&word.text).contains(['$', '`', ')'])) {
         step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
     }
+}
+
+/// Whether a command that is not read as one of shipit speaks like it: the program has another name, or another language
+/// is spoken. The flag alone is that of others too (`gh pr review --approve`).
+fn approves(words: &[Word]) -> bool {
+    let any = |says: fn(&str) -> bool| words.iter().any(|word| says(&word.text));
+    any(|text| text.contains("--approve"))
+        && any(|text| text.contains("shipit") || ["deploy", "rollback", "run"].contains(&text))
 }
 
 /// The words from the program on: what stands before it and is none is taken away.
@@ -199,13 +232,25 @@ fn call(words: &[Word], line: usize, surroundings: Surroundings<'_>) -> Call {
     let own: Vec<&Word> = words[1..].iter().take_while(|word| !is_redirection(&word.text)).collect();
     // Behind `--` is the command of a one-off task.
     let flags = own.iter().position(|word| word.text == "--").unwrap_or(own.len());
+    let is_value = |at: usize, of: &[&str]| at > 0 && of.contains(&own[at - 1].text.as_str());
     let open = own[..flags].iter().enumerate().any(|(at, word)| {
-        let value = at > 0
-            && ["--env", "-e", "--branch", "-b", "--config", "--timeout", "--receipt"]
-                .contains(&own[at - 1].text.as_str());
+        let value = is_value(at, &PLACES) || is_value(at, &OTHERS);
         word.open && (word.splits || !(value || word.text.starts_with("--")))
     });
     let texts: Vec<String> = own.iter().map(|word| word.text.clone()).collect();
+    // What a variable holds is no number and no duration yet; where the line goes, it goes without that flag, too.
+    let without_values = || {
+        let mut kept: Vec<String> = Vec::new();
+        for (at, word) in own.iter().enumerate() {
+            let place = is_value(at, &PLACES) || PLACES.iter().any(|flag| word.text.starts_with(&format!("{flag}=")));
+            if at >= flags || !word.open || place {
+                kept.push(word.text.clone());
+            } else if is_value(at, &OTHERS) {
+                kept.pop();
+            }
+        }
+        kept
+    };
     let verb = texts.iter().find(|word| !is_global(word)).map_or(Verb::Other, |word| match word.as_str() {
         "deploy" => Verb::Deploy,
         "rollback" => Verb::Rollback,
@@ -213,7 +258,8 @@ fn call(words: &[Word], line: usize, surroundings: Surroundings<'_>) -> Call {
         word if word.contains(['$', '`']) => Verb::Deploy,
         _ => Verb::Other,
     });
-    match (surroundings.read)(&texts) {
+    let read = (surroundings.read)(&texts);
+    match read.or_else(|wrong| if open { Err(wrong) } else { (surroundings.read)(&without_values()) }) {
         Ok(call) => Call { line, text, open, ..call },
         // As bad as it can be: a line that is wrong to this shipit may be right to the one that runs.
         Err(wrong) => Call {
@@ -236,14 +282,18 @@ fn is_redirection(word: &str) -> bool {
 fn runs_file(name: &str, words: &[Word], interprets: bool, surroundings: Surroundings<'_>) -> Option<String> {
     let mentions = surroundings.mentions;
     if let Some((_, files)) = RUNNERS.iter().find(|(runner, _)| *runner == name) {
-        return files.iter().find(|file| mentions.contains(**file)).map(|file| (*file).to_owned());
+        let of_runner = |path: &&String| files.contains(&path.rsplit('/').next().unwrap_or(path));
+        return mentions.iter().find(of_runner).cloned();
     }
     let candidates = if interprets { words } else { &words[..1] };
     candidates.iter().find_map(|word| {
-        let path = word.text.trim_start_matches("./");
+        let path = word.text.trim_start_matches("../").trim_start_matches("./");
         // A folder in a variable: the end of the path tells.
         let path = if path.starts_with('$') { path.split_once('/').map_or("", |(_, rest)| rest) } else { path };
-        mentions.contains(path).then(|| path.to_owned())
+        // The folder that the step stands in by then is not known.
+        let ends =
+            |path: &str, end: &str| path.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+        mentions.iter().find(|file| !path.is_empty() && (ends(file, path) || ends(path, file))).cloned()
     })
 }
 
@@ -256,112 +306,4 @@ fn said(words: &[Word]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::read;
-    use crate::ci::file::{Call, Step, Surroundings};
-
-    #[expect(clippy::unnecessary_wraps, reason = "it stands for a parser that may refuse")]
-    fn words(words: &[String]) -> Result<Call, String> {
-        let text = words.join(" ");
-        Ok(Call { approve: text.contains("--approve"), environment: Some(text), ..Call::default() })
-    }
-
-    fn step(script: &str) -> Step {
-        let mentions = BTreeSet::from(["deploy.sh".to_owned(), "Makefile".to_owned()]);
-        let lines: Vec<(usize, &str)> = script.lines().enumerate().map(|(at, line)| (at + 1, line)).collect();
-        let mut step = Step::default();
-        read(&lines, Surroundings { read: words, mentions: &mentions }, &mut step);
-        step
-    }
-
-    #[test]
-    fn the_word_is_found_behind_what_wraps_it() {
-        for line in [
-            "shipit deploy --env prod",
-            "./shipit deploy --env prod",
-            "DEBUG=1 /usr/bin/shipit deploy --env prod",
-            "sudo -E env -u X A=b shipit deploy --env prod 2>&1 > log",
-            "docker run --rm -e DOCKER_HOST registry/shipit:1 deploy --env prod",
-            "docker run --rm image shipit deploy --env prod",
-            "bash -c 'shipit deploy --env prod'",
-            "timeout 600 shipit deploy --env prod",
-            "if shipit deploy --env prod",
-            "cd api && shipit deploy \\\n  --env prod",
-        ] {
-            let step = step(line);
-            assert_eq!(step.calls.len(), 1, "{line}: {step:?}");
-            assert_eq!(step.calls[0].environment.as_deref(), Some("deploy --env prod"), "{line}");
-            assert!(step.unclear.is_empty(), "{line}: {step:?}");
-        }
-    }
-
-    #[test]
-    fn what_only_names_it_is_no_call() {
-        for line in [
-            "curl -fsSLo shipit https://example.com/shipit",
-            "chmod +x shipit",
-            "echo 'now shipit deploy --env prod'",
-            "npm test",
-            "cat deploy.sh",
-            "pip install \"$WHEEL\"",
-            "$HOME/.local/bin/eslint .",
-        ] {
-            let step = step(line);
-            assert!(step.calls.is_empty() && step.unclear.is_empty(), "{line}: {step:?}");
-        }
-    }
-
-    #[test]
-    fn what_nobody_can_tell_is_said() {
-        for line in [
-            "$CMD",
-            "eval \"$X\"",
-            "bash -c \"$X\"",
-            "bash $SCRIPT",
-            "./deploy.sh prod",
-            "bash deploy.sh",
-            "\"$BITBUCKET_CLONE_DIR/deploy.sh\"",
-            "make deploy",
-            "echo deploy | xargs shipit",
-            "echo 'shipit deploy' | sh",
-        ] {
-            let step = step(line);
-            assert_eq!((step.calls.len(), step.unclear.len()), (0, 1), "{line}: {step:?}");
-        }
-    }
-
-    #[test]
-    fn a_variable_that_may_become_a_flag_leaves_a_call_open() {
-        for (line, open) in [
-            ("shipit deploy --env \"$ENV\"", false),
-            ("shipit deploy --env=\"$ENV\"", false),
-            ("shipit deploy --env $ENV", true),
-            ("shipit deploy $FLAGS", true),
-            ("shipit deploy \"$SERVICE\"", true),
-            ("shipit $VERB --env dev", true),
-            ("shipit run --env dev api -- echo $X", false),
-        ] {
-            assert_eq!(step(line).calls[0].open, open, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_failure_may_be_swallowed() {
-        for (script, by) in [
-            ("shipit deploy", None),
-            ("npm test && shipit deploy", None),
-            ("shipit deploy || true", Some("||")),
-            ("shipit deploy | tee log", Some("a pipe")),
-            ("shipit deploy && echo done", Some("&&")),
-            ("shipit deploy &", Some("&")),
-            ("set +e\nshipit deploy", Some("set +e")),
-            ("set -euo pipefail\nshipit deploy | tee log", None),
-            ("set +e\nset -e\nshipit deploy", None),
-            ("if shipit deploy; then echo; fi", Some("if")),
-        ] {
-            assert_eq!(step(script).calls[0].swallowed.as_deref(), by, "{script}");
-        }
-    }
-}
+mod tests;

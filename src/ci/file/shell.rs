@@ -39,6 +39,35 @@ pub(crate) fn commands(line: &str) -> Vec<Simple> {
     reader.commands
 }
 
+/// The commands that stand in a word, in `$(…)` or backquotes: each is run, whatever becomes of what it prints. Those
+/// inside of another are in that one's text.
+pub(crate) fn substituted(word: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = word;
+    loop {
+        let (dollar, back) = (rest.find("$("), rest.find('`'));
+        let inner = match (dollar, back) {
+            (Some(at), back) if back.is_none_or(|back| at < back) => &rest[at + 2..],
+            (_, Some(at)) => {
+                let inner = &rest[at + 1..];
+                let (inside, behind) = inner.split_once('`').unwrap_or((inner, ""));
+                found.push(inside);
+                rest = behind;
+                continue;
+            }
+            _ => return found,
+        };
+        let mut depth = 1;
+        let end = inner.find(|char| {
+            depth += i32::from(char == '(') - i32::from(char == ')');
+            depth == 0
+        });
+        let (inside, behind) = inner.split_at(end.unwrap_or(inner.len()));
+        found.push(inside);
+        rest = behind;
+    }
+}
+
 struct Reader<'l> {
     chars: std::iter::Peekable<std::str::Chars<'l>>,
     words: Vec<Word>,
@@ -151,7 +180,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Join, commands};
+    use super::{Join, commands, substituted};
 
     fn read(line: &str) -> Vec<(Vec<String>, Join)> {
         let simple = commands(line).into_iter();
@@ -169,6 +198,19 @@ mod tests {
         assert_eq!(told[2].0, ["echo", "a \" b"]);
         assert_eq!(read("a | b || c & d 2>&1")[1].1, Join::Or);
         assert_eq!(read("a | b || c & d 2>&1").len(), 4);
+    }
+
+    #[test]
+    fn commands_inside_of_words() {
+        for (word, inside) in [
+            ("plain $A ${B}", &[][..]),
+            ("$(a b)`c d`$(e", &["a b", "c d", "e"]),
+            ("x$(a $(b) `c`)y$((1 + 2))", &["a $(b) `c`", "(1 + 2)"]),
+            ("`a $(b)` `c", &["a $(b)", "c"]),
+            ("${X:-$(a)}", &["a"]),
+        ] {
+            assert_eq!(substituted(word), inside, "{word}");
+        }
     }
 
     #[test]

@@ -253,6 +253,7 @@ fn rows(plan: Option<&Plan>, outcomes: &[Outcome]) -> Vec<Row> {
         before: plan::archive::live(zip),
         after: revision.clone(),
         image: Some(format!("a zip, to {}", place(&zip.bucket, &zip.key))),
+        why: Some(zip.change.reason.clone()),
         steps: plan::archive::actions(zip),
         ..Row::default()
     }));
