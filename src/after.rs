@@ -190,7 +190,8 @@ impl Gate<'_> {
             return None;
         }
         let asked = humantime::format_duration(soak);
-        let short = revision.short();
+        // An older commit that is the same in all that concerns the service is what really soaks.
+        let short = release.revision.as_deref().map_or_else(|| revision.short(), |runs| short(runs).to_owned());
         let Some(since) = release.since else {
             return Some(Finding::new(
                 Exit::Gate,
