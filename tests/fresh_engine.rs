@@ -1,57 +1,42 @@
 //! An engine that has never built anything, as on a new machine of the CI: a dockerd of its own, with a bridge of its own.
 
-use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Project, Ran, StandIn, engine, with_base_image};
+use crate::support::{Dockerd, Project, Ran, StandIn, engine, with_base_image};
 
-/// Stopped, with everything that it mounted and its bridge, when it goes out of scope.
 struct FreshEngine {
-    process: Child,
-    folder: tempfile::TempDir,
-    bridge: String,
+    // Dropped in this order: the bridge goes when nobody uses it any more.
+    dockerd: Dockerd,
+    _bridge: Bridge,
+}
+
+/// Taken away when it goes out of scope.
+struct Bridge(String);
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "delete", &self.0]).status();
+    }
 }
 
 impl FreshEngine {
     /// With the base image in it, which a CI's engine would pull.
     fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name).display().to_string();
         // `--bridge=none` would take the bridge of another engine away.
         let bridge = format!("brfresh{}", std::process::id() % 1_000_000);
         ip(&["link", "add", &bridge, "type", "bridge"]);
         ip(&["addr", "add", "10.215.0.1/24", "dev", &bridge]);
         ip(&["link", "set", &bridge, "up"]);
-        let log = fs::File::create(path("log")).expect("a log");
-        let process = Command::new("dockerd")
-            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
-            .args(["--host", &format!("unix://{}", path("docker.sock")), "--iptables=false"])
-            .arg(format!("--bridge={bridge}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd");
-        let mut engine = Self { process, folder, bridge };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !engine.said().contains("API listen on") {
-            let ended = engine.process.try_wait().expect("its state");
-            assert!(ended.is_none() && Instant::now() < deadline, "dockerd does not start\n{}", engine.said());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let network = format!("--bridge={bridge}");
+        let engine = Self { _bridge: Bridge(bridge), dockerd: Dockerd::start(Command::new("dockerd"), &[&network]) };
         engine.load("busybox:stable");
         engine
     }
 
     fn address(&self) -> String {
-        format!("unix://{}", self.folder.path().join("docker.sock").display())
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        self.dockerd.address()
     }
 
     fn load(&self, image: &str) {
@@ -69,19 +54,6 @@ impl FreshEngine {
 
 fn ip(args: &[&str]) {
     assert!(Command::new("ip").args(args).status().expect("ip").success(), "ip {args:?}");
-}
-
-impl Drop for FreshEngine {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = Command::new("ip").args(["link", "delete", &self.bridge]).status();
-    }
 }
 
 /// The states that a step had whose name holds this.
@@ -104,7 +76,7 @@ fn one_line_changed(line: &str, environment: &str) -> Ran {
     let fresh = FreshEngine::start();
     let dockerfile = "FROM busybox:stable\nRUN head -c 100000 /dev/urandom > /random\nCOPY app /app\n";
     let sample = Project::sample();
-    let manifest = fs::read_to_string(sample.path("deploy.yaml")).expect("a manifest");
+    let manifest = std::fs::read_to_string(sample.path("deploy.yaml")).expect("a manifest");
     let manifest = manifest.replace("    repository: api-${env}\n", &format!("    repository: api-${{env}}\n{line}"));
     let project = sample
         .file("deploy.yaml", &manifest)

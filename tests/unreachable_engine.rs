@@ -3,19 +3,14 @@
 //! the tests can.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::builders;
-use crate::support::{Project, Ran, Running, StandIn, engine};
+use crate::support::{Dockerd, Project, Ran, Running, StandIn, engine};
 
-/// Stopped, with everything that it mounted, when it goes out of scope.
-struct FarEngine {
-    process: Child,
-    folder: tempfile::TempDir,
-}
+struct FarEngine(Dockerd);
 
 impl FarEngine {
     /// Its builds have no network: `RUN` does not work.
@@ -34,55 +29,21 @@ impl FarEngine {
     }
 
     fn start_with(network: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let log = fs::File::create(path("log")).expect("a log");
         // `exec` twice: the process that is started here is the engine in the end.
-        let process = Command::new("unshare")
-            .args(["--net", "--mount", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd"])
-            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
-            .args(["--host", &format!("unix://{}", path("docker.sock")), "--iptables=false"])
-            .args(network)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("unshare");
-        let mut engine = Self { process, folder };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !engine.said().contains("API listen on") {
-            let ended = engine.process.try_wait().expect("its state");
-            assert!(ended.is_none() && Instant::now() < deadline, "dockerd does not start\n{}", engine.said());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        engine
+        let mut program = Command::new("unshare");
+        program.args(["--net", "--mount", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd"]);
+        Self(Dockerd::start(program, network))
     }
 
     /// At once and with no farewell, as for want of memory.
     fn is_killed(&self) {
-        let pid = fs::read_to_string(self.folder.path().join("pid")).expect("its pid");
+        let pid = fs::read_to_string(self.0.folder().join("pid")).expect("its pid");
         let status = Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill");
         assert!(status.success());
     }
 
     fn address(&self) -> String {
-        format!("unix://{}", self.folder.path().join("docker.sock").display())
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for FarEngine {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.0.address()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod containers;
+mod dockerd;
 mod engine;
 mod http;
 mod insights;
@@ -17,6 +18,7 @@ mod terminal;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use containers::OnThisMachine;
+pub(crate) use dockerd::Dockerd;
 pub(crate) use engine::{docker, engine, with_base_image};
 pub(crate) use http::get;
 pub(crate) use insights::InsightsProxy;
