@@ -17,8 +17,9 @@ pub(crate) async fn dead_patterns(
     head: &str,
     specification: &Specification,
 ) -> Result<Vec<String>> {
-    let written =
-        specification.services.iter().flat_map(|service| service.paths.iter().flatten().chain(&service.ignore));
+    let services = specification.services.iter().map(|service| (&service.paths, &service.ignore));
+    let archives = specification.archives.iter().map(|archive| (&archive.paths, &archive.ignore));
+    let written = services.chain(archives).flat_map(|(paths, ignore)| paths.iter().flatten().chain(ignore));
     let patterns: Vec<Pattern> = written.filter_map(|written| Pattern::new(written).ok()).collect();
     if patterns.is_empty() {
         return Ok(Vec::new());

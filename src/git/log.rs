@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::program::git;
+use super::program::ask;
 use crate::redact::sanitize;
 
 /// A commit as people know it.
@@ -78,11 +78,6 @@ fn hash(name: &str) -> Option<&str> {
 fn parse(told: &str) -> Option<Commit> {
     let mut fields = told.trim_end_matches('\n').split('\0').map(str::to_owned);
     Some(Commit { revision: fields.next()?, subject: fields.next()?, author: fields.next()? })
-}
-
-async fn ask(folder: &Path, args: &[&str]) -> Option<String> {
-    let answer = git(folder, args).await.ok()?;
-    answer.success.then_some(answer.output)
 }
 
 #[cfg(test)]

@@ -23,13 +23,7 @@ const PASSED_ON: [&str; 6] = [
 ];
 
 /// What a transport of git reads besides: keys, helpers, proxies and certificates.
-const FOR_TRANSPORT: [&str; 24] = [
-    "GIT_CONFIG_",
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
-    "GIT_EXEC_PATH",
-    "LD_LIBRARY_PATH",
-    "DEVELOPER_DIR",
+const FOR_TRANSPORT: [&str; 18] = [
     "GIT_SSH",
     "GIT_SSH_",
     "GIT_ASKPASS",
@@ -77,6 +71,12 @@ pub(super) async fn git(dir: &Path, args: &[&str]) -> Result<Answer> {
     git_raw(dir, args).await.map(Answer::from)
 }
 
+/// What it answered, where it succeeded: for questions whose answer may be missing.
+pub(super) async fn ask(dir: &Path, args: &[&str]) -> Option<String> {
+    let answer = git(dir, args).await.ok()?;
+    answer.success.then_some(answer.output)
+}
+
 pub(super) async fn git_raw(dir: &Path, args: &[&str]) -> Result<RawAnswer> {
     run(dir, args, &PASSED_ON).await
 }
@@ -85,7 +85,7 @@ pub(super) async fn git_raw(dir: &Path, args: &[&str]) -> Result<RawAnswer> {
 /// is run, and nobody is asked for a password.
 pub(super) async fn git_remote(dir: &Path, args: &[&str]) -> Result<Answer> {
     let quiet = ["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"];
-    run(dir, &[&quiet[..], args].concat(), &FOR_TRANSPORT).await.map(Answer::from)
+    run(dir, &[&quiet[..], args].concat(), &[&PASSED_ON[..], &FOR_TRANSPORT].concat()).await.map(Answer::from)
 }
 
 async fn run(dir: &Path, args: &[&str], passed_on: &[&str]) -> Result<RawAnswer> {

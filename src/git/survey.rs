@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::program::git;
+use super::program::ask;
 
 /// The files under `folder`, relative to it: tracked ones, and new ones that `.gitignore` does not exclude. `None` where
 /// git does not answer.
@@ -48,11 +48,6 @@ fn host(url: &str) -> Option<String> {
     let authority = rest.split('/').next()?;
     let host = authority.rsplit('@').next()?.split(':').next()?;
     (host.contains('.') && !host.starts_with('.')).then(|| host.to_lowercase())
-}
-
-async fn ask(folder: &Path, args: &[&str]) -> Option<String> {
-    let answer = git(folder, args).await.ok()?;
-    answer.success.then_some(answer.output)
 }
 
 #[cfg(test)]
