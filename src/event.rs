@@ -114,6 +114,10 @@ pub(crate) enum Kind {
     RollbackPlanned {
         plan: Box<crate::rollback::Plan>,
     },
+    /// A person is asked next. What would be done, in lines; nothing may be drawn over the question that follows.
+    Asked {
+        shown: Vec<String>,
+    },
     /// Which engine builds it.
     BuildPlaced {
         builder: String,
@@ -281,8 +285,10 @@ impl Events {
         self.entered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns when all that was emitted so far is printed.
-    pub(crate) async fn flushed(&self) {
+    /// Says what a person is asked about, and returns when all that was emitted so far is printed: the question may
+    /// follow.
+    pub(crate) async fn asked(&self, shown: Vec<String>) {
+        self.emit(Kind::Asked { shown });
         let (done, printed) = oneshot::channel();
         if self.sink.send(Message::Flush(done)).is_ok() {
             let _ = printed.await;

@@ -37,7 +37,7 @@ pub(crate) async fn lines(root: &Path, plan: &Plan) -> Vec<String> {
 
 fn of_service(service: &ServicePlan, to: &str) -> String {
     let image = match &service.source {
-        Source::Build(_) => "built from it".to_owned(),
+        Source::Build(_) => "to be built".to_owned(),
         Source::Reuse(reuse) => format!("whose image {} is in the repository already", cut(&reuse.digest)),
         Source::Promote(promotion) => {
             let digest = promotion.digest.as_deref().map_or("the image", cut);
@@ -50,7 +50,7 @@ fn of_service(service: &ServicePlan, to: &str) -> String {
 
 fn of_archive(zip: &ArchivePlan, to: &str) -> String {
     let from = from(zip.running_revision.as_deref(), zip.running_digest.as_deref());
-    format!("{}: from {from} to {to}, packed from it, over {}/{}", zip.service, zip.bucket, zip.latest_key)
+    format!("{}: from {from} to {to}, to be packed, over {}/{}", zip.service, zip.bucket, zip.latest_key)
 }
 
 fn from(revision: Option<&str>, digest: Option<&str>) -> String {

@@ -337,7 +337,7 @@ fn a_terminal_shows_what_would_ship_and_asks_again_when_that_changed() {
     let first = project.head();
     let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
     terminal.shows("api: from nothing to");
-    terminal.shows("Type the name of the environment to deploy to prod");
+    terminal.keeps("Type the name of the environment to deploy to prod");
     terminal.types("prod\r");
     assert_eq!(terminal.ends().0, Some(0));
 
@@ -351,6 +351,7 @@ fn a_terminal_shows_what_would_ship_and_asks_again_when_that_changed() {
     aws.push_index_of("api-prod", &aws.latest("api-prod"), "latest");
     terminal.types("prod\r");
     terminal.shows("what runs has changed since it was shown: api");
+    terminal.keeps("Type the name of the environment to deploy to prod: ");
     terminal.types("prod\r");
     let (code, screen) = terminal.ends();
     assert_eq!(code, Some(0), "{screen}");
@@ -383,7 +384,7 @@ fn a_rollback_is_looked_at_again_after_the_answer() {
     assert_ne!(manifest, guarded);
     let project = project.file("deploy.yaml", &guarded).committed();
     let mut terminal = Terminal::run(&project, &["rollback", "--env", "dev"]);
-    terminal.shows("Type the name of the environment to roll back in dev");
+    terminal.keeps("Type the name of the environment to roll back in dev");
     // Somebody moves `latest` while the person thinks.
     aws.push_index_of("api-dev", &aws.latest("api-dev"), "latest");
     terminal.types("dev\r");
@@ -403,7 +404,7 @@ fn a_zip_is_shown_to_who_is_asked() {
     let project = project.with_aws(&aws);
     let first = project.head();
     let mut terminal = Terminal::run(&project, &["deploy", "--env", "prod"]);
-    terminal.shows(&format!("docs: from nothing to {}, packed from it, over apps-prod/docs/latest.zip", &first[..12]));
+    terminal.shows(&format!("docs: from nothing to {}, to be packed, over apps-prod/docs/latest.zip", &first[..12]));
     terminal.types("prod\r");
     assert_eq!(terminal.ends().0, Some(0));
     let project = project.file("app/a", "two\n").committed();

@@ -55,22 +55,19 @@ pub(super) async fn approved(
             if let Some(trace) = traces::trace(&crate::vars::above()) {
                 return Err(approval::hidden(environment, &trace));
             }
-            for line in shown().await {
-                events.note(line);
-            }
-            ask(asked, context, events).await.map(Some)
+            events.asked(shown().await).await;
+            ask(asked, context).await.map(Some)
         }
     }
 }
 
-async fn ask(asked: &Asked<'_>, context: &Context, events: &Events) -> Result<Approved> {
+async fn ask(asked: &Asked<'_>, context: &Context) -> Result<Approved> {
     let environment = asked.environment;
     let action = match asked.verb {
         Verb::Rollback => "roll back in",
         Verb::Run => "run this in",
         Verb::Deploy | Verb::Other => "deploy to",
     };
-    events.flushed().await;
     let question = format!("Type the name of the environment to {action} {environment}: ");
     let answer = context.console.ask(&question).await?;
     if !approval::is_yes(&answer, environment) {

@@ -62,6 +62,7 @@ pub(super) fn told(kind: &Kind) -> Vec<Line> {
             );
             lines
         }
+        Kind::Asked { shown } => shown.iter().map(|text| Line::new().plain(text.clone()).hanging(4)).collect(),
         Kind::BuildPlaced { builder, .. } => vec![Line::new().plain(format!("builds on {builder}"))],
         Kind::TagPushed { reference, digest } => {
             vec![Line::new().plain(format!("{} is {}", words::tag_of(reference), words::short_digest(digest)))]

@@ -120,6 +120,13 @@ impl Terminal {
                 self.clear();
                 summary::print(&self.out, &self.run, event.at, *exit_code, environment.as_deref(), services);
             }
+            Kind::Asked { .. } => {
+                self.clear();
+                self.stay(&Line::new());
+                for line in story::told(&event.kind) {
+                    self.stay(&line);
+                }
+            }
             kind => {
                 for line in story::told(kind) {
                     self.stay(&self.mark(Tone::Dim, "·", &service).then(line));

@@ -1,6 +1,7 @@
 //! A run on a terminal: `script` gives it one, and what is written here is typed there.
 
 use std::io::{Read as _, Write as _};
+use std::num::NonZero;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::Project;
 
+const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
+const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Terminal {
@@ -18,7 +21,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Runs shipit on a terminal of 100 columns. The words of the command line must not need quotes.
+    /// Runs shipit on a terminal. The words of the command line must not need quotes.
     pub(crate) fn run(project: &Project, args: &[&str]) -> Self {
         Self::run_program(project, super::SHIPIT, args)
     }
@@ -26,7 +29,7 @@ impl Terminal {
     /// The same for another program, with the variables that shipit would have.
     pub(crate) fn run_program(project: &Project, program: &str, args: &[&str]) -> Self {
         let inner = project.command(args);
-        let line = format!("stty cols 100 rows 30; exec {program} {}", args.join(" "));
+        let line = format!("stty cols {COLUMNS} rows {ROWS}; exec {program} {}", args.join(" "));
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]).env_clear();
         for (name, value) in inner.get_envs() {
@@ -56,6 +59,17 @@ impl Terminal {
             assert!(Instant::now() < deadline, "`{text}` is not shown:\n{}", self.seen());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until the terminal was sent this text, and a little longer: a person still sees it.
+    #[track_caller]
+    pub(crate) fn keeps(&self, text: &str) {
+        self.shows(text);
+        std::thread::sleep(Duration::from_millis(500));
+        let mut screen = vt100::Parser::new(ROWS, COLUMNS, 0);
+        screen.process(self.seen().as_bytes());
+        let left = screen.screen().contents();
+        assert!(left.contains(text), "`{text}` was shown and is gone:\n{left}");
     }
 
     pub(crate) fn types(&mut self, text: &str) {
