@@ -161,6 +161,8 @@ impl Error {
     pub(crate) fn line(&self) -> String {
         let mut line = self.0.message.clone();
         for cause in &self.0.causes {
+            // What others worded may be a whole sentence.
+            line.truncate(line.trim_end_matches('.').len());
             let _ = write!(line, ": {cause}");
         }
         line

@@ -123,7 +123,8 @@ impl Run<'_> {
             ci: standing.ci.as_ref(),
             identity: plan.identity.as_deref(),
         };
-        let shown = async || plan.sentences();
+        // The plan is printed just before.
+        let shown = async || Vec::new();
         self.unless_cancelled(approve::approved(&asked, shown, self.context, self.events)).await
     }
 

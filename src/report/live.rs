@@ -15,6 +15,7 @@ const DOTS: u32 = 12;
 pub(super) fn doing(progress: &Progress) -> Line {
     let Some((stage, _)) = progress.stage else { return Line::new() };
     match stage {
+        Stage::Preflight if progress.planned => Line::new().plain("waiting for its turn"),
         Stage::Preflight => Line::new().plain("checking"),
         Stage::Build => building(progress),
         Stage::Inspect => Line::new().plain("inspecting the image"),
@@ -143,6 +144,16 @@ mod tests {
         ] {
             assert!(seen.iter().any(|line| line == wanted), "{wanted:?} is not in {seen:#?}");
         }
+    }
+
+    #[test]
+    fn after_the_plan_a_service_is_not_checked_any_more() {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let mut progress = Progress::default();
+        progress.stage = Some((Stage::Preflight, now));
+        assert_eq!(doing(&progress).styled(false), "checking");
+        progress.planned = true;
+        assert_eq!(doing(&progress).styled(false), "waiting for its turn");
     }
 
     #[test]

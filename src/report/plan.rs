@@ -40,19 +40,18 @@ pub(super) fn in_short(plan: &Plan, verbose: u8) -> Vec<Line> {
 }
 
 fn service_in_short(service: &ServicePlan) -> Line {
-    let running = service.running_revision.as_deref().map_or_else(
-        || match service.running_digest {
-            Some(_) => "what runs there has no recorded revision".to_owned(),
-            None => "nothing runs there yet".to_owned(),
-        },
-        |revision| format!("{} runs there", words::short_revision(revision)),
-    );
     let line = Line::new().strong(service.service.clone());
     let reason = &service.change.reason;
     if service.change.is_nothing() {
         return line.plain(format!(": {reason}"));
     }
-    line.plain(format!(": service {} in cluster {}; {running}; {reason}", service.ecs_service, service.cluster))
+    let running = match (service.running_revision.as_deref(), &service.running_digest) {
+        (Some(revision), _) => format!("{} runs there; ", words::short_revision(revision)),
+        (None, Some(_)) => "what runs there has no recorded revision; ".to_owned(),
+        (None, None) if reason.ends_with("nothing runs there") => String::new(),
+        (None, None) => "nothing runs there yet; ".to_owned(),
+    };
+    line.plain(format!(": service {} in cluster {}; {running}{reason}", service.ecs_service, service.cluster))
         .hanging(4)
 }
 

@@ -27,6 +27,9 @@ impl Run {
         if !self.services.contains_key(name) {
             self.services.insert(name.to_owned(), Progress::default());
         }
+        if matches!(event.kind, Kind::Planned { .. }) {
+            self.services.values_mut().for_each(|progress| progress.planned = true);
+        }
         let progress = &mut self.services[name];
         progress.apply(event);
         progress
@@ -58,6 +61,8 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) stage: Option<(Stage, Timestamp)>,
+    /// All that is in the way is known by now.
+    pub(super) planned: bool,
     pub(super) steps: IndexMap<String, Step>,
     /// Files and bytes of the build context.
     pub(super) context: (u64, u64),

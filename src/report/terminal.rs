@@ -83,6 +83,9 @@ impl Terminal {
                 for line in plan::in_short(plan, self.verbose) {
                     self.stay(&Line::new().plain("  ").then(line).hanging(4));
                 }
+                for service in self.lanes.keys().cloned().collect::<Vec<_>>() {
+                    self.redraw(&service);
+                }
             }
             Kind::Stage { .. } => self.lane(&service).main.reset_elapsed(),
             Kind::BuildStep { id, name, state, seconds, error } => {
@@ -160,8 +163,11 @@ impl Terminal {
 
     /// The start of a line that stays: a sign and the service's name.
     fn mark(&self, tone: Tone, sign: &str, service: &str) -> Line {
-        let line = Line::new().toned(tone, sign).plain(" ").hanging(self.name_width + 4);
-        if service.is_empty() { line } else { line.strong(self.padded(service)).plain("  ") }
+        let line = Line::new().toned(tone, sign).plain(" ");
+        match service.is_empty() {
+            true => line.hanging(4),
+            false => line.strong(self.padded(service)).plain("  ").hanging(self.name_width + 4),
+        }
     }
 
     fn padded(&self, service: &str) -> String {
