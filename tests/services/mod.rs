@@ -108,11 +108,14 @@ fn dependencies_that_cannot_be_are_told_with_their_place() {
 
 const SIX: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
+/// A secret of `dev`.
+const TOKEN: &str = "q7/Zk+leak?me 4x2";
+
 /// Six services that are deployed, each with an image of its own.
 fn six_deployed(more: &[(&str, &str)]) -> (Project, StandIn) {
     let project = project(&SIX, more);
     let aws = StandIn::scripted(&project, "{}");
-    let project = project.with_aws(&aws).with_engine();
+    let project = project.with_aws(&aws).with_engine().var("DEV_TOKEN", TOKEN);
     project.shipit(&["deploy"]).exits(0);
     (project, aws)
 }

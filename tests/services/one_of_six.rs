@@ -1,7 +1,7 @@
 //! One service of six fails, at each step that there is: the five others finish, the table and the exit code say so, and
 //! the next run touches only the sixth.
 
-use super::{SIX, named, rolled, six_deployed, verdicts};
+use super::{SIX, TOKEN, named, rolled, six_deployed, verdicts};
 use crate::support::Ran;
 
 /// What goes wrong with `f`.
@@ -10,9 +10,11 @@ struct Wrong {
     ends: (i32, &'static str, &'static str),
     /// How many services are rolled in that run.
     rolled: usize,
-    /// `latest` of `f` has been moved on the way, or is the new image now.
+    /// `latest` of `f` is what it was before.
     stays: bool,
     script: &'static str,
+    /// What the stand-in follows once it is mended: where ECS goes on trying, the deployment that failed has to fail on.
+    mended: &'static str,
     /// The Dockerfile of `f` in that run.
     dockerfile: &'static str,
     /// Further keys of `f` in deploy.yaml.
@@ -26,6 +28,7 @@ const WRONG: Wrong = Wrong {
     rolled: 5,
     stays: true,
     script: "{}",
+    mended: "{}",
     dockerfile: DOCKERFILE,
     keys: "platform: linux/amd64",
 };
@@ -38,8 +41,9 @@ fn the_others_finish(wrong: &Wrong) {
     let good = aws.latest("f-dev");
     let before = rolled(&aws).len();
     aws.follow(wrong.script);
-    let project = SIX.iter().fold(project, |project, name| project.file(&format!("{name}/app"), "two\n"));
-    let project = project.file("f/Dockerfile", wrong.dockerfile).var("DEV_TOKEN", "q7/Zk+leak?me 4x2").committed();
+    let project =
+        SIX.iter().fold(project, |project, name| project.file(&format!("{name}/app"), &format!("{name} two\n")));
+    let project = project.file("f/Dockerfile", wrong.dockerfile).committed();
     let ran = project.shipit(&["deploy"]).exits(exit).says(reason);
     for name in SIX {
         let expected = if name == "f" { verdict } else { "deployed" };
@@ -49,7 +53,7 @@ fn the_others_finish(wrong: &Wrong) {
     assert_eq!(aws.latest("f-dev") == good, wrong.stays, "{}", ran.everything());
 
     let before = rolled(&aws).len();
-    aws.follow("{}");
+    aws.follow(wrong.mended);
     let project =
         if wrong.dockerfile == DOCKERFILE { project } else { project.file("f/Dockerfile", DOCKERFILE).committed() };
     let ended = verdicts(&project.shipit(&["deploy", "--output", "json"]).exits(0).finished());
@@ -75,6 +79,7 @@ fn the_build() {
 #[test]
 fn a_secret_in_the_image() {
     let dockerfile = "FROM scratch\nCOPY app /app\nENV A=\"q7/Zk+leak?me 4x2\"\n";
+    assert!(dockerfile.contains(TOKEN));
     let keys = "secrets: [TOKEN]";
     the_others_finish(&Wrong { ends: (4, "refused", "TOKEN"), dockerfile, keys, ..WRONG });
 }
@@ -108,16 +113,18 @@ fn the_task_before_the_rollout() {
 
 #[test]
 fn its_tasks_die() {
-    let script =
-        r#"{"speed": 5, "services": {"dev/f": {"deployments": [{"tasks": [{"exit": {"after_ms": 50, "code": 3}}]}]}}}"#;
-    the_others_finish(&Wrong { ends: (8, "rollout-failed", "exit code 3"), rolled: 6, script, ..WRONG });
+    let script = r#"{"speed": 5, "services": {"dev/f": {"breaker": {"enable": false}, "deployments": [
+        {}, {"tasks": [{"exit": {"after_ms": 50, "code": 3}}]}, {}]}}}"#;
+    let ends = (8, "rollout-failed", "exit code 3");
+    the_others_finish(&Wrong { ends, rolled: 6, script, mended: script, ..WRONG });
 }
 
 #[test]
 fn ecs_rolls_back() {
     let script = r#"{"speed": 5, "services": {"dev/f": {"breaker": {"enable": true, "rollback": true}, "deployments": [
-        {"tasks": [{"fail_to_start": "CannotPullContainerError: gone"}]}]}}}"#;
-    the_others_finish(&Wrong { ends: (8, "rollout-failed", "CannotPullContainerError"), rolled: 6, script, ..WRONG });
+        {}, {"tasks": [{"fail_to_start": "CannotPullContainerError: gone"}]}, {}]}}}"#;
+    let ends = (8, "rolled-back", "CannotPullContainerError");
+    the_others_finish(&Wrong { ends, rolled: 6, script, mended: script, ..WRONG });
 }
 
 #[test]

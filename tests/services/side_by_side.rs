@@ -107,7 +107,8 @@ fn an_interrupt_finds_each_of_six_where_it_is() {
     );
     let before = rolled(&aws).len();
     let sleep = format!("FROM busybox:stable\nRUN sleep {}\n", 100_000 + std::process::id() * 10 + 7);
-    let project = SIX.iter().fold(project, |project, name| project.file(&format!("{name}/app"), "two\n"));
+    let project =
+        SIX.iter().fold(project, |project, name| project.file(&format!("{name}/app"), &format!("{name} two\n")));
     let project =
         project.file("a/Dockerfile", &sleep).file("f/Dockerfile", "FROM scratch\nCOPY nowhere /\n").committed();
     let mut run = Running::start(&project, &["deploy", "--jobs", "6"]);
