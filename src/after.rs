@@ -4,6 +4,7 @@
 //! What is read is kept (`Before`), because a promotion takes its images from there. Nothing is changed in that
 //! environment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -18,6 +19,7 @@ use crate::config::specification::{Service, Specification};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::gates;
+use crate::observe::{ObservedService, what_runs};
 use crate::plan::Finding;
 use crate::revision::{Revision, short};
 use crate::rollout::proof::{Proof, prove};
@@ -61,7 +63,11 @@ pub(crate) async fn read(specification: Specification, settings: &Settings) -> R
     if let Some(finding) = gates::account(&specification.environment, &identity) {
         return Err(finding.to_error());
     }
-    let releases = join_all(specification.services.iter().map(|service| release(&clients, service)));
+    let releases = async {
+        let seen = what_runs(&clients, &specification.services).await;
+        let all = specification.services.iter().zip(seen);
+        join_all(all.map(|(service, seen)| of_what_runs(&clients, service, seen))).await
+    };
     let archives = join_all(specification.archives.iter().map(|archive| archive::release(&clients, archive)));
     let (releases, archives) = join(releases, archives).await;
     let releases = releases.into_iter().chain(archives).collect::<Result<_>>()?;
@@ -93,18 +99,33 @@ impl Before {
 
 /// Reads what one service runs.
 pub(crate) async fn release(clients: &Clients, service: &Service) -> Result<Release> {
-    let found = ecs::describe(clients, &service.cluster, &service.service).await?;
-    let tags = ecs::read_tags(clients, &found.arn).await?;
+    let found = ecs::describe_with_tags(clients, &service.cluster, &service.service).await?;
     let tasks = ecs::list_tasks(clients, &service.cluster, &service.service, Desired::Running).await?;
+    released(clients, service, &found.service, &found.tags?, &tasks).await
+}
+
+async fn of_what_runs(clients: &Clients, service: &Service, seen: ObservedService) -> Result<Release> {
+    let found = seen.service?;
+    let (tags, tasks) = (seen.tags.transpose()?.unwrap_or_default(), seen.running.transpose()?.unwrap_or_default());
+    released(clients, service, &found, &tags, &tasks).await
+}
+
+async fn released(
+    clients: &Clients,
+    service: &Service,
+    found: &ecs::Service,
+    tags: &BTreeMap<String, String>,
+    tasks: &[Task],
+) -> Result<Release> {
     let tag = |tag: Tag| tags.get(tag.key()).map(String::as_str);
     let mut digests: Vec<String> = tag(Tag::Digest).map(str::to_owned).into_iter().collect();
-    if !digests.is_empty() && container(service, &tasks, &digests).is_none() {
+    if !digests.is_empty() && container(service, tasks, &digests).is_none() {
         // Of an index, tasks may show their platform's manifest. Without permission to look, they show something else.
         let index = ecr::manifest(clients, &service.repository, &digests[0]).await.ok().flatten();
         digests.extend(index.and_then(|index| index.child(service.platform.architecture())));
     }
     let recorded = Recorded { revision: tag(Tag::Revision), deployed_at: tag(Tag::DeployedAt), digests: &digests };
-    Ok(judge(service, &found, &recorded, &tasks))
+    Ok(judge(service, found, &recorded, tasks))
 }
 
 /// The service's tags, and the digests under which tasks may show the recorded image.

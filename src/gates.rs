@@ -1,10 +1,12 @@
 //! The gates: pure judgements on whether a deploy may go ahead. Each says what is in the way and what to do.
 //! (The branch gate is with the choice of the environment, in `target`.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aws::ecr::scan::Registry;
-use crate::aws::ecs::{Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, Tag, TaskDefinition};
+use crate::aws::ecs::{
+    Container, Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, Tag, TaskDefinition,
+};
 use crate::aws::identity::Identity;
 use crate::changes::{Judgement, Order};
 use crate::config::specification::{self, Environment};
@@ -60,7 +62,7 @@ pub(crate) fn service(service: &specification::Service, seen: &ObservedService) 
 /// Its container has to be there; a rollback does without it.
 fn before_deploy(service: &specification::Service, seen: &ObservedService) -> Option<Finding> {
     let name = service.before_deploy.as_ref()?.container.as_ref()?;
-    let definition = seen.definition.as_ref()?.as_ref().ok()?;
+    let definition = seen.definition()?;
     if definition.containers.iter().any(|container| container.name == *name) {
         return None;
     }
@@ -92,8 +94,8 @@ pub(crate) fn standing(service: &specification::Service, seen: &ObservedService)
         finding.service = Some(service.name.clone());
         findings.push(finding);
     };
-    if let Ok(repository) = &seen.repository
-        && matches!(&seen.latest, Ok(Some(_)))
+    if let Some(repository) = seen.repository()
+        && seen.latest().is_some()
         && !repository.tag_is_mutable("latest")
     {
         say(
@@ -106,7 +108,7 @@ pub(crate) fn standing(service: &specification::Service, seen: &ObservedService)
         for (exit, text, hint) in state(service, found) {
             say(exit, text, hint);
         }
-        if let Some(Ok(definition)) = &seen.definition {
+        if let Some(definition) = seen.definition() {
             for (exit, text, hint) in task_definition(service, definition, seen) {
                 say(exit, text, hint);
             }
@@ -268,7 +270,7 @@ fn task_definition(
             "set `platform` in deploy.yaml, or the task definition's runtimePlatform".to_owned(),
         ));
     }
-    let Ok(repository) = &seen.repository else { return objections };
+    let Some(repository) = seen.repository() else { return objections };
     let wanted = format!("{}:latest", repository.uri);
     let named = service.container.as_ref();
     let container = match named {
@@ -303,12 +305,30 @@ fn task_definition(
 
 /// The container that runs the image: the one that deploy.yaml names, or the one whose image is the repository's.
 pub(crate) fn container(service: &specification::Service, seen: &ObservedService) -> Option<String> {
-    let definition = seen.definition.as_ref()?.as_ref().ok()?;
+    let Some(definition) = seen.definition() else { return container_of_tasks(service, seen) };
     if let Some(name) = &service.container {
         return definition.containers.iter().find(|container| container.name == *name).map(|found| found.name.clone());
     }
-    let uri = &seen.repository.as_ref().ok()?.uri;
+    let uri = &seen.repository()?.uri;
     definition.containers.iter().find(|container| is_of(&container.image, uri)).map(|found| found.name.clone())
+}
+
+/// The same by what the tasks show, where nobody has read the task definition. Of several nobody can tell which it is.
+fn container_of_tasks(service: &specification::Service, seen: &ObservedService) -> Option<String> {
+    let is_it = |container: &&Container| match &service.container {
+        Some(name) => container.name == *name,
+        None => repository_of(&container.image) == Some(&service.repository),
+    };
+    let tasks = seen.running.as_ref()?.as_ref().ok()?;
+    let shown = tasks.iter().flat_map(|task| &task.containers).filter(is_it);
+    let names: BTreeSet<&str> = shown.map(|container| container.name.as_str()).collect();
+    if names.len() == 1 { names.first().map(|name| (*name).to_owned()) } else { None }
+}
+
+/// `NAME` of `HOST/NAME:TAG`, `HOST/NAME@DIGEST` or both.
+fn repository_of(image: &str) -> Option<&str> {
+    let (_, path) = image.split_once('/')?;
+    path.split([':', '@']).next()
 }
 
 /// What is worth a word but in nobody's way.
@@ -326,7 +346,7 @@ pub(crate) fn service_warnings(service: &specification::Service, seen: &Observed
             warnings.push(format!("{name}: the rollout {} only fails and will be replaced", primary.id));
         }
     }
-    if let Some(Ok(definition)) = &seen.definition
+    if let Some(definition) = seen.definition()
         && let Some(container) = container(service, seen)
         && definition.containers.iter().any(|found| found.name == container && !found.version_consistency)
     {
@@ -349,11 +369,26 @@ fn list(definition: &TaskDefinition) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hold, held};
+    use super::{Hold, held, repository_of};
     use crate::aws::ecs::Tag;
     use crate::exit::Exit;
     use crate::revision::Revision;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn an_image_names_its_repository() {
+        let host = "123456789012.dkr.ecr.ap-south-1.amazonaws.com";
+        for (image, repository) in [
+            (format!("{host}/api-dev:latest"), Some("api-dev")),
+            (format!("{host}/team/api"), Some("team/api")),
+            (format!("{host}/api@sha256:0"), Some("api")),
+            ("127.0.0.1:5000/api:latest@sha256:0".to_owned(), Some("api")),
+            ("api:latest".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(repository_of(&image), repository, "{image}");
+        }
+    }
 
     #[test]
     fn a_hold_is_on_one_commit_and_ends_with_the_next() {

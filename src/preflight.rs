@@ -1,25 +1,26 @@
 //! From a settled specification to its plan: everything is read that the plan depends on, in the order in which one read
-//! makes the next one needless. What did not change needs no engine, no image is looked for, and no context is hashed.
+//! makes the next one needless. What did not change is looked at no closer than it takes to know that; it needs no engine, no
+//! image is looked for, and no context is hashed.
 //!
 //! It changes nothing and decides nothing: the judgements are in `changes`, `reuse` and `plan`.
 
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join_all};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 use crate::after;
 use crate::aws::{Clients, Settings, credentials};
 use crate::builders::Builders;
-use crate::changes::{Filter, Judge, candidates, dead_patterns};
-use crate::config::specification::Specification;
+use crate::changes::{Filter, Judge, candidates, dead_patterns, is_told_by_record};
+use crate::config::specification::{Service, Specification};
 use crate::config::{ResolveInput, SecretsMode};
 use crate::error::Result;
 use crate::event::Events;
 use crate::gates;
-use crate::observe::{Observed, observe};
+use crate::observe::{Observed, ObservedService, look_closer, observe};
 use crate::plan::{Finding, Plan, Request, plan};
 use crate::queue;
 use crate::resolve::Resolved;
@@ -79,12 +80,26 @@ impl Preflight<'_> {
     }
 
     async fn observed(&self) -> Result<Observed> {
-        let mut observed = observe(self.clients, &self.resolved.specification, &self.resolved.revision).await;
-        if let Some(before) = self.before {
-            observed.before = Some(after::read(before.clone(), self.settings).await);
-        }
+        let Resolved { specification, revision, .. } = self.resolved;
+        let before = async {
+            match self.before {
+                Some(before) => Some(after::read(before.clone(), self.settings).await),
+                None => None,
+            }
+        };
+        let (mut observed, before) = join(observe(self.clients, specification, &revision.full()), before).await;
+        observed.before = before;
+        // The filter needs more of those whose record does not tell the base, the plan of those that it lets through.
+        self.look_closer(&mut observed, |service, seen| !is_told_by_record(service, seen)).await;
         self.judge(&mut observed).await?;
+        self.look_closer(&mut observed, |_, seen| !seen.judgement.change.is_nothing()).await;
         Ok(observed)
+    }
+
+    async fn look_closer(&self, observed: &mut Observed, wanted: impl Fn(&Service, &ObservedService) -> bool) {
+        let Resolved { specification, revision, .. } = self.resolved;
+        let tag = revision.tag();
+        look_closer(self.clients, &specification.services, &mut observed.services, Some(&tag), wanted).await;
     }
 
     /// Waits until every rollout in flight has ended that is in the way. Whether there was one.
@@ -151,8 +166,8 @@ impl Preflight<'_> {
                 return None;
             }
             // Without its repository there is nothing to look into, and a finding says so.
-            let repository = seen.repository.as_ref().ok()?;
-            let latest = seen.latest.as_ref().ok().and_then(Option::as_deref);
+            let repository = seen.repository()?;
+            let latest = seen.latest();
             let engine = builders.and_then(|builders| builders.home(&service.name, service.platform));
             let (clients, rebuild) = (self.clients, self.filter.rebuild);
             let look = reuse::Look { clients, engine, uri: &repository.uri, latest, rebuild };

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::ecs::Tag;
@@ -14,7 +16,7 @@ use crate::event::{Events, Kind};
 use crate::exit::Exit;
 use crate::gates;
 use crate::git::log;
-use crate::observe::{ObservedService, observe_service};
+use crate::observe::{ObservedService, observe_services};
 use crate::record::{self, Previous, Record};
 use crate::rollout::decision::rolls_back;
 use crate::rollout::{Roll, Stop};
@@ -44,14 +46,22 @@ struct Expected {
 impl Wait<'_> {
     /// Watches every service, side by side; the verdicts come in the order of the specification.
     pub(crate) async fn run(&self) -> Vec<Outcome> {
-        join_all(self.specification.services.iter().map(|service| self.one(service))).await
+        let services = &self.specification.services;
+        let look = OnceCell::new();
+        let all = services.iter().enumerate();
+        let watches = all.map(async |(nth, service)| {
+            // All of them share one look.
+            let look = look.get_or_init(|| observe_services(self.clients, services)).map(|seen| Ok(&seen[nth]));
+            self.one(service, look).await
+        });
+        join_all(watches).await
     }
 
-    async fn one(&self, service: &Service) -> Outcome {
+    async fn one(&self, service: &Service, look: impl Future<Output = Result<&ObservedService>>) -> Outcome {
         let began = Instant::now();
         let events = self.events.of(&service.name);
         let mut outcome = Outcome::ended(&service.name, Verdict::Deployed, Exit::Success);
-        if let Err(stop) = self.watch(service, &events, &mut outcome).await {
+        if let Err(stop) = self.watch(service, look, &events, &mut outcome).await {
             let known = outcome;
             outcome = Outcome::failed(&service.name, stop.verdict, &stop.error);
             outcome.digest = known.digest;
@@ -63,7 +73,13 @@ impl Wait<'_> {
         outcome
     }
 
-    async fn watch(&self, service: &Service, events: &Events, outcome: &mut Outcome) -> Result<(), Stop> {
+    async fn watch(
+        &self,
+        service: &Service,
+        look: impl Future<Output = Result<&ObservedService>>,
+        events: &Events,
+        outcome: &mut Outcome,
+    ) -> Result<(), Stop> {
         let refused = |error| Stop::new(Verdict::Refused, error);
         let roll = Roll {
             clients: self.clients,
@@ -76,13 +92,10 @@ impl Wait<'_> {
             timeout: self.timeout,
             fail_fast: self.fail_fast,
         };
-        let seen = roll
-            .unless_cancelled(async { Ok(observe_service(self.clients, service, None).await) })
-            .await
-            .map_err(refused)?;
+        let seen = roll.unless_cancelled(look).await.map_err(refused)?;
         let found = seen.service.as_ref().map_err(|error| refused(error.clone()))?;
         // Whether `latest` may be moved is of no interest: nothing is.
-        let in_the_way = gates::standing(service, &seen).into_iter().find(|one| one.exit_code != Exit::Registry);
+        let in_the_way = gates::standing(service, seen).into_iter().find(|one| one.exit_code != Exit::Registry);
         if let Some(finding) = in_the_way {
             return Err(refused(finding.to_error()));
         }
@@ -94,18 +107,19 @@ impl Wait<'_> {
                 .hint("see why with shipit history and shipit status, then deploy the fix");
             return Err(Stop::new(Verdict::RolledBack, error));
         }
-        let container = gates::container(service, &seen).unwrap_or_default();
-        let expected = roll.unless_cancelled(self.expected(service, &seen)).await.map_err(refused)?;
+        let container = gates::container(service, seen).unwrap_or_default();
+        let expected = roll.unless_cancelled(self.expected(service, seen)).await.map_err(refused)?;
         outcome.digest = Some(expected.digest.clone());
         outcome.revision.clone_from(&expected.revision);
         let roll = Roll { container: &container, ..roll };
         outcome.url = roll.watch_and_prove(&primary.id, None, expected.digests.clone()).await?;
-        self.record(&found.arn, &seen, &expected, events).await;
+        self.record(&found.arn, seen, &expected, events).await;
         Ok(())
     }
 
     async fn expected(&self, service: &Service, seen: &ObservedService) -> Result<Expected> {
-        let digest = seen.latest.clone()?.ok_or_else(|| never_rolled(service))?;
+        let latest = seen.basis.as_ref().map_or(Ok(None), |basis| basis.latest.clone());
+        let digest = latest?.ok_or_else(|| never_rolled(service))?;
         let manifest = ecr::manifest(self.clients, &service.repository, &digest).await.ok().flatten();
         let child = manifest.and_then(|manifest| manifest.child(service.platform.architecture()));
         let image = ecr::image(self.clients, &service.repository, &digest).await.ok().flatten();

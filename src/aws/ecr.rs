@@ -2,10 +2,11 @@
 
 mod config;
 mod images;
+mod repositories;
 pub(crate) mod scan;
 
 use aws_sdk_ecr::error::ProvideErrorMetadata;
-use aws_sdk_ecr::types::{ImageIdentifier, ImageScanningConfiguration, ImageTagMutability};
+use aws_sdk_ecr::types::ImageIdentifier;
 use base64::Engine as _;
 
 use super::Clients;
@@ -16,6 +17,7 @@ use crate::secret::Secret;
 
 pub(crate) use config::{config, tagged};
 pub(crate) use images::{Image, image, images};
+pub(crate) use repositories::repositories;
 
 /// The manifest types that may stand behind a tag: without this list ECR converts or refuses.
 const MANIFEST_TYPES: [&str; 4] = [
@@ -94,35 +96,6 @@ pub(crate) async fn mounts_blobs(clients: &Clients) -> bool {
     let answer = clients.ecr.get_account_setting().name("BLOB_MOUNTING").send().await;
     let answer = answer.map_err(|error| aws("ecr:GetAccountSetting", &error));
     answer.is_ok_and(|setting| setting.value().is_some_and(|value| value.eq_ignore_ascii_case("enabled")))
-}
-
-/// # Errors
-/// The repository is not there, or may not be read ([`Exit::Aws`]).
-pub(crate) async fn repository(clients: &Clients, name: &str) -> Result<Repository> {
-    let answer = clients.ecr.describe_repositories().repository_names(name).send().await.map_err(|error| {
-        if error.code() == Some("RepositoryNotFoundException") {
-            Error::new(Exit::Aws, format!("repository `{name}` does not exist in {}", clients.region))
-                .cause(error.message().unwrap_or_default())
-                .hint("create it in this account and region, or correct `repository` in deploy.yaml")
-        } else {
-            aws("ecr:DescribeRepositories", &error)
-        }
-    })?;
-    let found = answer.repositories().first().ok_or_else(|| {
-        Error::new(Exit::Aws, format!("repository `{name}` is not in the answer of ecr:DescribeRepositories"))
-    })?;
-    let except: Vec<String> =
-        found.image_tag_mutability_exclusion_filters().iter().map(|filter| filter.filter().to_owned()).collect();
-    let immutable = matches!(
-        found.image_tag_mutability(),
-        Some(ImageTagMutability::Immutable | ImageTagMutability::ImmutableWithExclusion)
-    );
-    Ok(Repository {
-        name: name.to_owned(),
-        uri: found.repository_uri().unwrap_or_default().to_owned(),
-        scan_on_push: found.image_scanning_configuration().is_some_and(ImageScanningConfiguration::scan_on_push),
-        mutability: if immutable { Mutability::Immutable { except } } else { Mutability::Mutable { except } },
-    })
 }
 
 /// A login for the account's registry, good for 12 hours.

@@ -14,7 +14,7 @@ pub(crate) enum Budget {
     ServiceRead,
     /// `UpdateService`. ECS: 50 at once, 5 per second.
     ServiceModify,
-    /// `ListTasks`, `DescribeTasks`; ECS does not say for `ListTagsForResource`. ECS: 100 at once, 20 per second.
+    /// `ListTasks`, `DescribeTasks`. ECS: 100 at once, 20 per second.
     TaskRead,
     /// `ListServiceDeployments`, `DescribeServiceDeployments`. ECS: 50 at once, 20 per second.
     ServiceDeployments,

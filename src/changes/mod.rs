@@ -24,7 +24,7 @@ pub(crate) use filter::{Filter, Judgement, candidates};
 pub(crate) use judge::{Asked, Judge};
 pub(crate) use order::Order;
 pub(crate) use pattern::Pattern;
-pub(crate) use running::{Running, running};
+pub(crate) use running::{Running, is_told_by_record, running};
 
 /// How many files a reason names.
 const NAMED: usize = 3;

@@ -1,4 +1,4 @@
-//! The reads behind a base: the label of the image that runs, where shipit's record of it does not hold.
+//! The base of each service: shipit's own record, or the reads behind one, which are those of the image's label.
 //!
 //! A read that is refused is an error and never "changed": the pipeline's role lacks a permission, and would deploy
 //! everything each time.
@@ -19,6 +19,12 @@ pub(crate) struct Running {
     pub(crate) revision: Option<String>,
     /// Another image runs than shipit recorded; this is the revision of the recorded one.
     pub(crate) not_ours: Option<String>,
+}
+
+/// Whether shipit's record tells the base by what the tasks show, so that nothing else has to be read for it.
+pub(crate) fn is_told_by_record(service: &Service, seen: &ObservedService) -> bool {
+    refused(seen).is_none()
+        && matches!(by_record(seen, gates::container(service, seen).as_deref()), Found::Base(Base::Known { .. }))
 }
 
 /// Reads what is missing, and nothing where shipit's record holds.
@@ -54,9 +60,10 @@ async fn label(clients: &Clients, repository: &str, digest: &str, architecture: 
 
 /// The first read, of those that tell what runs, that was refused.
 fn refused(seen: &ObservedService) -> Option<&Error> {
-    let repository = seen.repository.as_ref().err();
+    let basis = seen.basis.as_ref();
+    let repository = basis.and_then(|basis| basis.repository.as_ref().err());
     let service = seen.service.as_ref().err();
-    let definition = seen.definition.as_ref().and_then(|read| read.as_ref().err());
+    let definition = basis.and_then(|basis| basis.definition.as_ref()?.as_ref().err());
     let tags = seen.tags.as_ref().and_then(|read| read.as_ref().err());
     let tasks = seen.running.as_ref().and_then(|read| read.as_ref().err());
     repository.or(service).or(definition).or(tags).or(tasks)

@@ -10,7 +10,7 @@ use super::local::Session;
 use crate::archive::Label;
 use crate::aws::s3;
 use crate::aws::{Clients, Settings};
-use crate::changes::{Asked, Base, Judge, Origin, by_object, dead_patterns, running};
+use crate::changes::{Asked, Base, Judge, Origin, by_object, dead_patterns, is_told_by_record, running};
 use crate::ci;
 use crate::cli::{ChangedArgs, ChangedFormat};
 use crate::config::specification::Specification;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Kind, Message};
 use crate::exit::Exit;
 use crate::git::Repository;
-use crate::observe::observe_service;
+use crate::observe::{look_closer, what_runs};
 use crate::report::{Form, Format, print_changed};
 use crate::target::{self, TargetRequest};
 
@@ -108,16 +108,21 @@ async fn bases(
 
 async fn read(specification: &Specification, settings: &Settings) -> Result<Vec<Base>> {
     let clients = Clients::connect(&specification.environment, settings).await?;
-    let services = specification.services.iter().map(|service| async {
-        let seen = observe_service(&clients, service, None).await;
-        running(&clients, service, &seen).await.base.map_err(|error| error.of(&service.name))
-    });
+    let services = async {
+        let services = &specification.services;
+        let mut seen = what_runs(&clients, services).await;
+        look_closer(&clients, services, &mut seen, None, |service, seen| !is_told_by_record(service, seen)).await;
+        let bases = services.iter().zip(&seen).map(async |(service, seen)| {
+            running(&clients, service, seen).await.base.map_err(|error| error.of(&service.name))
+        });
+        join_all(bases).await
+    };
     let archives = specification.archives.iter().map(|archive| async {
         let latest = s3::head(&clients, &archive.bucket, &archive.latest_key).await;
         let label = latest.map(|latest| latest.as_ref().map(Label::of).unwrap_or_default());
         label.map(|label| by_object(&label)).map_err(|error| error.of(&archive.name))
     });
-    let (services, archives) = join(join_all(services), join_all(archives)).await;
+    let (services, archives) = join(services, join_all(archives)).await;
     services.into_iter().chain(archives).collect()
 }
 

@@ -106,7 +106,7 @@ async fn task(
     let container = if let Some(container) = &args.container {
         container.clone()
     } else {
-        let seen = observe::observe_service(&clients, service, None).await;
+        let seen = observe::observe_service(&clients, service).await;
         gates::container(service, &seen).ok_or_else(|| {
             Error::new(Exit::Aws, format!("no container of service `{}` is known", service.service))
                 .hint("name one: `shipit run --container NAME`, or look what is in the way: shipit deploy --dry-run")

@@ -375,13 +375,15 @@ mod tests {
         }
     }
 
-    /// Calls of the registry's own protocol, and of services that act for us: ECR and ECS check these actions.
-    const NOT_CALLED_BY_NAME: [&str; 5] = [
+    /// Calls of the registry's own protocol, what a call includes (the tags of `DescribeServices`), and services that act
+    /// for us: ECR and ECS check these actions.
+    const NOT_CALLED_BY_NAME: [&str; 6] = [
         "ecr:BatchCheckLayerAvailability",
         "ecr:InitiateLayerUpload",
         "ecr:UploadLayerPart",
         "ecr:CompleteLayerUpload",
         "iam:PassRole",
+        "ecs:ListTagsForResource",
     ];
 
     #[test]

@@ -9,14 +9,18 @@ use crate::config::specification::{Service, Specification};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::gates;
-use crate::observe::{ObservedService, observe_service};
+use crate::observe::{ObservedService, observe_services};
 
 /// What a deploy writes. AWS has no way of asking whether it would be allowed.
 const WRITES: &str = "pushing an image, ecs:UpdateService and ecs:TagResource";
 
 pub(super) async fn examine(clients: &Clients, specification: &Specification) -> Vec<Check> {
-    let services = specification.services.iter().map(|service| examine_one(clients, service));
-    let (login, services) = join(ecr::login(clients), join_all(services)).await;
+    let services = async {
+        let seen = observe_services(clients, &specification.services).await;
+        let all = specification.services.iter().zip(seen);
+        join_all(all.map(|(service, seen)| examine_one(clients, service, seen))).await
+    };
+    let (login, services) = join(ecr::login(clients), services).await;
     let mut checks = vec![match &login {
         Ok(login) => Check::works("registry", format!("a login to {}", login.host)),
         Err(error) => Check::of_error("registry", error),
@@ -43,12 +47,8 @@ fn distinct<'w>(words: &[&'w str]) -> Vec<&'w str> {
     kept
 }
 
-async fn examine_one(clients: &Clients, service: &Service) -> Vec<Check> {
-    let (seen, records) = join(
-        observe_service(clients, service, None),
-        list_service_deployments(clients, &service.cluster, &service.service, 1),
-    )
-    .await;
+async fn examine_one(clients: &Clients, service: &Service, seen: ObservedService) -> Vec<Check> {
+    let records = list_service_deployments(clients, &service.cluster, &service.service, 1).await;
     let mut checks = vec![repository(service, &seen), ecs(service, &seen)];
     // Where the service is not there, neither is its record.
     if seen.service.is_ok()
@@ -56,14 +56,15 @@ async fn examine_one(clients: &Clients, service: &Service) -> Vec<Check> {
     {
         checks.push(Check::of_error(&service.name, error));
     }
+    let basis = seen.basis.as_ref();
     let more = [
-        seen.latest.as_ref().err(),
-        refused(seen.definition.as_ref()),
+        basis.and_then(|basis| basis.latest.as_ref().err()),
+        basis.and_then(|basis| refused(basis.definition.as_ref())),
         refused(seen.tags.as_ref()),
         refused(seen.running.as_ref()),
         refused(seen.stopped.as_ref()),
     ];
-    for error in more.into_iter().flatten().filter(|_| seen.repository.is_ok() && seen.service.is_ok()) {
+    for error in more.into_iter().flatten().filter(|_| seen.repository().is_some() && seen.service.is_ok()) {
         let check = Check::of_error(&service.name, error);
         if !checks.iter().any(|known| known.detail == check.detail) {
             checks.push(check);
@@ -78,7 +79,8 @@ fn refused<T>(read: Option<&Result<T>>) -> Option<&Error> {
 
 fn repository(service: &Service, seen: &ObservedService) -> Check {
     let what = service.name.as_str();
-    let found = match &seen.repository {
+    let Some(basis) = &seen.basis else { return Check::unknown(what, "the repository was not looked at") };
+    let found = match &basis.repository {
         Ok(found) => found,
         Err(error) => return Check::of_error(what, error),
     };
@@ -86,7 +88,7 @@ fn repository(service: &Service, seen: &ObservedService) -> Check {
     if let Some(finding) = findings.into_iter().find(|finding| finding.exit_code == Exit::Registry) {
         return Check::fails(what, finding.exit_code, finding.text, finding.hint.unwrap_or_default());
     }
-    let latest = match &seen.latest {
+    let latest = match &basis.latest {
         Ok(Some(digest)) => format!("`latest` is {}", digest.chars().take(19).collect::<String>()),
         Ok(None) => "nothing is pushed as `latest` yet".to_owned(),
         Err(_) => "what `latest` is cannot be read".to_owned(),
@@ -119,9 +121,9 @@ fn ecs(service: &Service, seen: &ObservedService) -> Check {
         let fixes: Vec<&str> = findings.iter().filter_map(|finding| finding.hint.as_deref()).collect();
         return Check::fails(what, first.exit_code, text.join("; "), fixes.join("; "));
     }
-    let image = match &seen.definition {
-        Some(Ok(_)) => "its task definition takes `latest` of the repository",
-        _ => "its task definition cannot be read",
+    let image = match seen.definition() {
+        Some(_) => "its task definition takes `latest` of the repository",
+        None => "its task definition cannot be read",
     };
     let running = format!("{} of {} tasks run", found.running, found.desired);
     Check::works(what, format!("service {}/{} is ACTIVE, {running}; {image}", service.cluster, service.service))

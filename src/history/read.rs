@@ -13,7 +13,7 @@ use crate::config::specification::{Service, Specification};
 use crate::error::{Error, Result};
 use crate::gates;
 use crate::git::log;
-use crate::observe::{ObservedService, observe_service};
+use crate::observe::{ObservedService, observe_services};
 
 /// The last `limit` entries of all services together, newest first.
 ///
@@ -21,10 +21,10 @@ use crate::observe::{ObservedService, observe_service};
 /// Nothing at all could be read of a service.
 pub(crate) async fn read(clients: &Clients, specification: &Specification, limit: usize) -> Result<History> {
     let environment = &specification.environment.name;
-    let read = specification.services.iter().map(async |service| {
-        let seen = observe_service(clients, service, None).await;
+    let seen = observe_services(clients, &specification.services).await;
+    let read = specification.services.iter().zip(&seen).map(async |(service, seen)| {
         let mut notes = Vec::new();
-        let sources = sources(clients, service, &seen, limit, &mut notes).await?;
+        let sources = sources(clients, service, seen, limit, &mut notes).await?;
         Ok::<_, Error>((super::join(environment, &service.name, &sources), notes))
     });
     let archives = specification.archives.iter().map(|one| archive::history(clients, environment, one));

@@ -108,7 +108,7 @@ struct Draft<'s> {
 }
 
 fn reused_or_built(service: &specification::Service, seen: &ObservedService) -> Source {
-    let uri = seen.repository.as_ref().map_or("", |repository| &repository.uri);
+    let uri = seen.repository().map_or("", |repository| &repository.uri);
     reuse::decide(service, uri, seen.image.as_ref())
 }
 
@@ -200,7 +200,7 @@ impl Draft<'_> {
             previous_deployment: found.and_then(|found| found.primary()).map(|primary| primary.id.clone()),
             running_revision: seen.recorded_revision(running_digest.as_deref()).map(str::to_owned),
             running_digest,
-            latest_digest: seen.latest.as_ref().ok().cloned().flatten(),
+            latest_digest: seen.latest().map(str::to_owned),
             recorded,
             container,
         }
@@ -251,7 +251,7 @@ impl Draft<'_> {
     fn scan(&mut self, service: &specification::Service, seen: &ObservedService) -> Option<ScanGate> {
         let policy = service.scan.as_ref()?;
         let fail_on = policy.fail_on?;
-        let by_itself = seen.repository.as_ref().is_ok_and(|repository| repository.scan_on_push);
+        let by_itself = seen.repository().is_some_and(|repository| repository.scan_on_push);
         let on_push = match &seen.scanning {
             Some(Ok(registry)) => {
                 self.findings.extend(gates::scan(service, registry));
@@ -269,11 +269,12 @@ impl Draft<'_> {
     /// Refused reads: those that a deploy cannot do without are findings, the others are said.
     fn reads(&mut self, service: &specification::Service, seen: &ObservedService) {
         let (name, judgement) = (&service.name, &seen.judgement);
-        let mut needed = vec![seen.repository.as_ref().err(), seen.service.as_ref().err()];
-        if seen.repository.is_ok() {
-            needed.extend([seen.latest.as_ref().err(), seen.commit_tag.as_ref().err()]);
+        let basis = seen.basis.as_ref();
+        let mut needed = vec![basis.and_then(|basis| basis.repository.as_ref().err()), seen.service.as_ref().err()];
+        if let Some(basis) = basis.filter(|basis| basis.repository.is_ok()) {
+            needed.extend([basis.latest.as_ref().err(), basis.commit_tag.as_ref().err()]);
         }
-        needed.push(seen.definition.as_ref().and_then(|read| read.as_ref().err()));
+        needed.push(basis.and_then(|basis| basis.definition.as_ref()?.as_ref().err()));
         needed.push(seen.running.as_ref().and_then(|read| read.as_ref().err()));
         let mut findings: Vec<Finding> = needed.into_iter().flatten().map(|error| Finding::of(name, error)).collect();
         // What the base is read from: often one of those above.
@@ -288,8 +289,8 @@ impl Draft<'_> {
     /// The commit's tag comes first, unless the repository holds it already and does not let it be moved.
     fn tags(&mut self, service: &specification::Service, seen: &ObservedService) -> Vec<String> {
         let tag = self.request.revision.tag();
-        let exists = matches!(&seen.commit_tag, Ok(Some(_)));
-        let movable = seen.repository.as_ref().is_ok_and(|repository| repository.tag_is_mutable(&tag));
+        let exists = seen.basis.as_ref().is_some_and(|basis| matches!(basis.commit_tag, Ok(Some(_))));
+        let movable = seen.repository().is_some_and(|repository| repository.tag_is_mutable(&tag));
         if exists && !movable {
             self.warnings.push(format!("{}: {tag} is in the repository already and stays as it is", service.name));
             return vec!["latest".to_owned()];

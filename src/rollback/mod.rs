@@ -177,10 +177,14 @@ pub(crate) fn plan(specification: &Specification, observed: &Observed) -> Plan {
 fn in_the_way(service: &Service, seen: &ObservedService) -> Vec<Finding> {
     let name = &service.name;
     let now = &seen.now;
-    let reads = [now.repository.as_ref().err(), now.service.as_ref().err(), now.latest.as_ref().err()];
+    let basis = now.basis.as_ref();
+    let reads = [
+        basis.and_then(|basis| basis.repository.as_ref().err()),
+        now.service.as_ref().err(),
+        basis.and_then(|basis| basis.latest.as_ref().err()),
+        basis.and_then(|basis| basis.definition.as_ref()?.as_ref().err()),
+    ];
     let mut findings: Vec<Finding> = reads.into_iter().flatten().map(|error| Finding::of(name, error)).collect();
-    let definition = now.definition.as_ref().and_then(|read| read.as_ref().err());
-    findings.extend(definition.map(|error| Finding::of(name, error)));
     findings.extend(gates::standing(service, now));
     if findings.is_empty()
         && let Err(error) = target_of(seen)
@@ -207,7 +211,7 @@ fn in_flight(seen: &ObservedService) -> Option<String> {
 fn step(service: &Service, seen: &ObservedService) -> Step {
     let found = seen.now.service.as_ref().ok();
     let target = seen.target.as_ref().ok();
-    let latest_digest = seen.now.latest.as_ref().ok().cloned().flatten();
+    let latest_digest = seen.now.latest().map(str::to_owned);
     let to = target.map(|target| target.version.clone()).unwrap_or_default();
     let runs = to.digest.is_some() && to.digest == seen.from.digest && in_flight(seen).is_none();
     Step {

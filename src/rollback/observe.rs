@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::gates;
 use crate::git::log;
 use crate::history::{self, Sources};
-use crate::observe::{self, observe_service};
+use crate::observe::{self, observe_services};
 use crate::plan::Finding;
 
 /// How many deployments back a rollback looks.
@@ -54,14 +54,23 @@ pub(crate) struct Target {
 /// Reads for all services of the specification, side by side.
 pub(crate) async fn observe(clients: &Clients, specification: &Specification, to: &To) -> Observed {
     let folder = &specification.root;
-    let services = specification.services.iter().map(|service| one(clients, service, folder, to));
+    let services = async {
+        let now = observe_services(clients, &specification.services).await;
+        let all = specification.services.iter().zip(now);
+        join_all(all.map(|(service, now)| one(clients, service, now, folder, to))).await
+    };
     let archives = specification.archives.iter().map(|one| archive::look_back(clients, one, folder, to));
-    let (identity, services, archives) = tokio::join!(identity(clients), join_all(services), join_all(archives));
+    let (identity, services, archives) = tokio::join!(identity(clients), services, join_all(archives));
     Observed { identity, region: clients.region.clone(), services, archives }
 }
 
-async fn one(clients: &Clients, service: &Service, folder: &Path, to: &To) -> ObservedService {
-    let now = observe_service(clients, service, None).await;
+async fn one(
+    clients: &Clients,
+    service: &Service,
+    now: observe::ObservedService,
+    folder: &Path,
+    to: &To,
+) -> ObservedService {
     let mut notes = Vec::new();
     let sources = history::sources(clients, service, &now, DEPTH, &mut notes).await;
     let digest = taken_away(service, &now);
@@ -88,7 +97,7 @@ fn taken_away(service: &Service, now: &observe::ObservedService) -> Option<Strin
     let primary = now.service.as_ref().ok()?.primary()?;
     let container = gates::container(service, now)?;
     let mut digests = now.digests(&container, |task| task.started_by.as_deref() == Some(&primary.id));
-    if digests.len() == 1 { digests.pop() } else { now.latest.as_ref().ok().cloned().flatten() }
+    if digests.len() == 1 { digests.pop() } else { now.latest().map(str::to_owned) }
 }
 
 async fn target(

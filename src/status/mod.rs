@@ -158,7 +158,7 @@ pub(crate) fn judge(
     let container = gates::container(service, seen);
     let digests = container.as_deref().map(|container| seen.digests(container, |_| true)).unwrap_or_default();
     let digest = if let [only] = digests.as_slice() { Some(only.clone()) } else { None };
-    let latest = seen.latest.as_ref().ok().cloned().flatten();
+    let latest = seen.latest().map(str::to_owned);
     // Where `latest` is an index, tasks may show its digest or that of its platform's manifest.
     let pushed = if child.is_some() && child == digest.as_deref() { &latest } else { &digest };
     let recorded = seen.recorded_revision(pushed.as_deref()).map(str::to_owned);
@@ -233,11 +233,12 @@ fn notes(status: &ServiceStatus, service: &Wanted, seen: &ObservedService, diges
             notes.push(format!("its last task to fail: {}", failure.in_words()));
         }
     }
+    let basis = seen.basis.as_ref();
     for (what, error) in [
         ("its tags", seen.tags.as_ref().and_then(|read| read.as_ref().err())),
         ("its tasks", seen.running.as_ref().and_then(|read| read.as_ref().err())),
-        ("its task definition", seen.definition.as_ref().and_then(|read| read.as_ref().err())),
-        ("the repository", seen.repository.as_ref().err().or(seen.latest.as_ref().err())),
+        ("its task definition", basis.and_then(|basis| basis.definition.as_ref()?.as_ref().err())),
+        ("the repository", basis.and_then(|basis| basis.repository.as_ref().err().or(basis.latest.as_ref().err()))),
     ] {
         notes.extend(error.map(|error| format!("{what} could not be read: {}", error.line())));
     }

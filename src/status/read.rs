@@ -13,14 +13,18 @@ use crate::config::specification::{Archive, Service, Specification};
 use crate::error::Result;
 use crate::gates;
 use crate::git::log;
-use crate::observe::observe_service;
+use crate::observe::{ObservedService, observe_services};
 
 /// Every service of one environment, in the order of the file.
 pub(crate) async fn read(specification: &Specification, settings: &Settings) -> Vec<ServiceStatus> {
     let environment = &specification.environment;
     match connect(specification, settings).await {
         Ok(clients) => {
-            let services = join_all(specification.services.iter().map(|one| service(&clients, specification, one)));
+            let services = async {
+                let seen = observe_services(&clients, &specification.services).await;
+                let all = specification.services.iter().zip(&seen);
+                join_all(all.map(|(one, seen)| service(&clients, specification, one, seen))).await
+            };
             let archives = join_all(specification.archives.iter().map(|one| zip(&clients, specification, one)));
             let (services, archives) = join(services, archives).await;
             let mut rows = [services, archives].concat();
@@ -47,13 +51,17 @@ async fn zip(clients: &Clients, specification: &Specification, archive: &Archive
     status
 }
 
-async fn service(clients: &Clients, specification: &Specification, service: &Service) -> ServiceStatus {
-    let seen = observe_service(clients, service, None).await;
-    let mut status = judge(&specification.environment, service, &seen, None);
+async fn service(
+    clients: &Clients,
+    specification: &Specification,
+    service: &Service,
+    seen: &ObservedService,
+) -> ServiceStatus {
+    let mut status = judge(&specification.environment, service, seen, None);
     if status.latest_runs == Some(false)
         && let Some(child) = child_of_latest(clients, service, status.latest_digest.as_deref()).await
     {
-        status = judge(&specification.environment, service, &seen, Some(&child));
+        status = judge(&specification.environment, service, seen, Some(&child));
     }
     if let Some(digest) = status.digest.as_deref().filter(|_| status.revision.is_none()) {
         let image = ecr::image(clients, &service.repository, digest).await.ok().flatten();

@@ -8,7 +8,7 @@ use crate::aws::ecs::{
 use crate::config::specification::{Environment, Platform, Service as Wanted};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::observe::ObservedService;
+use crate::observe::{Basis, ObservedService};
 
 fn environment() -> Environment {
     Environment {
@@ -57,6 +57,7 @@ fn wanted() -> Wanted {
 fn task(digest: &str, stopped: Option<i32>) -> Task {
     Task {
         definition: String::new(),
+        group: "service:api".to_owned(),
         id: format!("task-of-{digest}"),
         started_by: Some("ecs-svc/1".to_owned()),
         last_status: if stopped.is_some() { "STOPPED" } else { "RUNNING" }.to_owned(),
@@ -67,6 +68,7 @@ fn task(digest: &str, stopped: Option<i32>) -> Task {
         containers: vec![Container {
             runtime_id: None,
             name: "api".to_owned(),
+            image: "r/api-dev:latest".to_owned(),
             digest: Some(digest.to_owned()),
             exit_code: stopped,
             reason: None,
@@ -150,11 +152,13 @@ impl Seen {
             }],
         };
         let seen = ObservedService {
-            repository: Err(Error::new(Exit::Aws, "AWS refused ecr:DescribeRepositories")),
-            latest: Ok(self.latest),
-            commit_tag: Ok(None),
             service: Ok(self.service),
-            definition: Some(Ok(definition)),
+            basis: Some(Basis {
+                repository: Err(Error::new(Exit::Aws, "AWS refused ecr:DescribeRepositories")),
+                latest: Ok(self.latest),
+                commit_tag: Ok(None),
+                definition: Some(Ok(definition)),
+            }),
             tags: Some(Ok(self.tags)),
             running: Some(Ok(self.running)),
             stopped: Some(Ok(self.stopped)),

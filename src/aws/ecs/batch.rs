@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use aws_sdk_ecs::types::ServiceField;
 use tokio::sync::{mpsc, oneshot};
 
-use super::convert;
 use super::snapshot::Service;
+use super::{convert, tags};
 use crate::aws::error::aws;
 use crate::aws::pace::{Budget, Pace};
 use crate::error::{Error, Result};
@@ -21,12 +22,21 @@ const LIMIT: usize = 10;
 /// How long a question waits for company.
 const GATHER: Duration = Duration::from_millis(30);
 
-type Answer = Result<Option<Service>>;
+/// A service with its tags, where they were asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Tagged {
+    pub(crate) service: Service,
+    /// An error where the service may be read, and its tags may not.
+    pub(crate) tags: Result<BTreeMap<String, String>>,
+}
+
+type Answer = Result<Option<Tagged>>;
 
 #[derive(Debug)]
 struct Question {
     cluster: String,
     service: String,
+    tags: bool,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -42,9 +52,9 @@ impl Batch {
     }
 
     /// `None` when ECS answers MISSING.
-    pub(super) async fn describe(&self, cluster: &str, service: &str) -> Answer {
+    pub(super) async fn describe(&self, cluster: &str, service: &str, tags: bool) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let question = Question { cluster: cluster.to_owned(), service: service.to_owned(), answer };
+        let question = Question { cluster: cluster.to_owned(), service: service.to_owned(), tags, answer };
         let lost = || Error::new(Exit::Fault, "the reader of ecs:DescribeServices has ended");
         self.0.send(question).map_err(|_| lost())?;
         answered.await.map_err(|_| lost())?
@@ -75,35 +85,38 @@ async fn gather(ecs: aws_sdk_ecs::Client, pace: Pace, mut questions: mpsc::Unbou
 #[derive(Debug)]
 struct Call {
     cluster: String,
+    tags: bool,
     services: BTreeMap<String, Vec<oneshot::Sender<Answer>>>,
 }
 
 /// The fewest calls that answer these questions.
 fn calls(asked: Vec<Question>) -> Vec<Call> {
-    let mut clusters: BTreeMap<String, BTreeMap<String, Vec<oneshot::Sender<Answer>>>> = BTreeMap::new();
-    for Question { cluster, service, answer } in asked {
-        clusters.entry(cluster).or_default().entry(service).or_default().push(answer);
+    let mut kinds: BTreeMap<(String, bool), BTreeMap<String, Vec<oneshot::Sender<Answer>>>> = BTreeMap::new();
+    for Question { cluster, service, tags, answer } in asked {
+        kinds.entry((cluster, tags)).or_default().entry(service).or_default().push(answer);
     }
     let mut calls = Vec::new();
-    for (cluster, services) in clusters {
+    for ((cluster, tags), services) in kinds {
         let mut services = services.into_iter().peekable();
         while services.peek().is_some() {
-            calls.push(Call { cluster: cluster.clone(), services: services.by_ref().take(LIMIT).collect() });
+            calls.push(Call { cluster: cluster.clone(), tags, services: services.by_ref().take(LIMIT).collect() });
         }
     }
     calls
 }
 
 async fn make(ecs: aws_sdk_ecs::Client, pace: Pace, call: Call) {
+    let reader = Reader { ecs, pace, cluster: call.cluster };
     let names: Vec<String> = call.services.keys().cloned().collect();
-    let mut answer = describe(&ecs, &call.cluster, names.clone()).await;
+    let mut answer = reader.describe(&names, call.tags).await;
     for (name, waiting) in call.services {
         let told = match &mut answer {
             Ok(found) => Ok(found.remove(&name)),
             // One service that may not be read makes ECS refuse the whole call: the others shall not suffer for it.
             Err(error) if names.len() > 1 && !error.is_transient() => {
-                pace.turn(Budget::ServiceRead).await;
-                describe(&ecs, &call.cluster, vec![name.clone()]).await.map(|mut found| found.remove(&name))
+                reader.pace.turn(Budget::ServiceRead).await;
+                let alone = reader.describe(std::slice::from_ref(&name), call.tags).await;
+                alone.map(|mut found| found.remove(&name))
             }
             Err(error) => Err(error.clone()),
         };
@@ -115,22 +128,49 @@ async fn make(ecs: aws_sdk_ecs::Client, pace: Pace, call: Call) {
 }
 
 /// By name; a service that is MISSING is not in it.
-async fn describe(ecs: &aws_sdk_ecs::Client, cluster: &str, names: Vec<String>) -> Result<HashMap<String, Service>> {
-    let answer = ecs
-        .describe_services()
-        .cluster(cluster)
-        .set_services(Some(names.clone()))
-        .send()
-        .await
-        .map_err(|error| aws("ecs:DescribeServices", &error))?;
-    let is = |found: &aws_sdk_ecs::types::Service, name: &str| {
-        found.service_name() == Some(name) || found.service_arn() == Some(name)
-    };
-    let by_name = names.into_iter().filter_map(|name| {
-        let found = answer.services().iter().find(|found| is(found, &name))?;
-        Some((name, convert::service(found)))
-    });
-    Ok(by_name.collect())
+type Found = HashMap<String, Tagged>;
+
+struct Reader {
+    ecs: aws_sdk_ecs::Client,
+    pace: Pace,
+    cluster: String,
+}
+
+impl Reader {
+    /// Where it is the tags of a service that ECS refuses to tell, it is read without them.
+    async fn describe(&self, names: &[String], tags: bool) -> Result<Found> {
+        let refused = match self.call(names, tags).await {
+            Err(error) if tags && names.len() == 1 && !error.is_transient() => error,
+            answer => return answer,
+        };
+        self.pace.turn(Budget::ServiceRead).await;
+        let mut found = self.call(names, false).await?;
+        for one in found.values_mut() {
+            one.tags = Err(refused.clone());
+        }
+        Ok(found)
+    }
+
+    async fn call(&self, names: &[String], tags: bool) -> Result<Found> {
+        let answer = self
+            .ecs
+            .describe_services()
+            .cluster(&self.cluster)
+            .set_services(Some(names.to_vec()))
+            .set_include(tags.then(|| vec![ServiceField::Tags]))
+            .send()
+            .await
+            .map_err(|error| aws("ecs:DescribeServices", &error))?;
+        let is = |found: &aws_sdk_ecs::types::Service, name: &str| {
+            found.service_name() == Some(name) || found.service_arn() == Some(name)
+        };
+        let by_name = names.iter().filter_map(|name| {
+            let found = answer.services().iter().find(|found| is(found, name))?;
+            let tagged = Tagged { service: convert::service(found), tags: Ok(tags::of(found)) };
+            Some((name.clone(), tagged))
+        });
+        Ok(by_name.collect())
+    }
 }
 
 #[cfg(test)]

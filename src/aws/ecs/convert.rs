@@ -91,6 +91,7 @@ pub(super) fn task(from: &types::Task) -> Task {
     Task {
         id: arn.rsplit('/').next().unwrap_or_default().to_owned(),
         definition: from.task_definition_arn().unwrap_or_default().to_owned(),
+        group: from.group().unwrap_or_default().to_owned(),
         started_by: from.started_by().map(str::to_owned),
         last_status: from.last_status().unwrap_or_default().to_owned(),
         healthy: match from.health_status() {
@@ -108,6 +109,7 @@ pub(super) fn task(from: &types::Task) -> Task {
 fn container(from: &types::Container) -> Container {
     Container {
         name: from.name().unwrap_or_default().to_owned(),
+        image: from.image().unwrap_or_default().to_owned(),
         runtime_id: from.runtime_id().map(str::to_owned),
         digest: from.image_digest().map(str::to_owned),
         exit_code: from.exit_code(),

@@ -133,6 +133,8 @@ pub(crate) struct Task {
     pub(crate) id: String,
     /// ARN of the task definition that it was started from.
     pub(crate) definition: String,
+    /// `service:NAME` for a service's task.
+    pub(crate) group: String,
     /// For a service's task: the id of the deployment that started it.
     pub(crate) started_by: Option<String>,
     pub(crate) last_status: String,
@@ -147,11 +149,18 @@ impl Task {
     pub(crate) fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)
     }
+
+    /// The service that it belongs to, by ECS's own word.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.group.strip_prefix("service:")
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Container {
     pub(crate) name: String,
+    /// As the task definition has it: `HOST/NAME:TAG`.
+    pub(crate) image: String,
     /// The container's id on its host, where ECS says it.
     pub(crate) runtime_id: Option<String>,
     /// Manifest digest as the registry answered for the reference; may be absent before the container runs.

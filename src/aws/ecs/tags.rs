@@ -6,7 +6,6 @@ use aws_sdk_ecs::types;
 
 use crate::aws::Clients;
 use crate::aws::error::aws;
-use crate::aws::pace::Budget;
 use crate::error::Result;
 
 /// The tag keys that shipit writes.
@@ -39,17 +38,10 @@ impl Tag {
     }
 }
 
-pub(crate) async fn read(clients: &Clients, service_arn: &str) -> Result<BTreeMap<String, String>> {
-    clients.pace.turn(Budget::TaskRead).await;
-    let answer = clients
-        .ecs
-        .list_tags_for_resource()
-        .resource_arn(service_arn)
-        .send()
-        .await
-        .map_err(|error| aws("ecs:ListTagsForResource", &error))?;
+/// Those that came with the service.
+pub(super) fn of(found: &types::Service) -> BTreeMap<String, String> {
     let pair = |tag: &types::Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
-    Ok(answer.tags().iter().filter_map(pair).collect())
+    found.tags().iter().filter_map(pair).collect()
 }
 
 pub(crate) async fn write(clients: &Clients, service_arn: &str, tags: &[(Tag, String)]) -> Result<()> {

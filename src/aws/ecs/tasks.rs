@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ecs::types::DesiredStatus;
+use futures_util::future::try_join_all;
 
 use super::convert;
 use super::snapshot::Task;
 use crate::aws::Clients;
 use crate::aws::error::aws;
 use crate::aws::pace::Budget;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `DescribeTasks` takes this many at most.
 const DESCRIBE_LIMIT: usize = 100;
@@ -37,14 +38,13 @@ pub(crate) async fn list_except(
     known: &BTreeSet<String>,
 ) -> Result<Vec<Task>> {
     let mut arns = arns(clients, cluster, service, desired).await?;
-    arns.retain(|arn| !known.contains(arn.rsplit('/').next().unwrap_or_default()));
+    arns.retain(|arn| !known.contains(id(arn)));
     describe(clients, cluster, &arns).await
 }
 
 /// The tasks of these ids or ARNs; one that ECS does not know, or not yet, is left out.
 pub(crate) async fn describe(clients: &Clients, cluster: &str, arns: &[String]) -> Result<Vec<Task>> {
-    let mut tasks = Vec::with_capacity(arns.len());
-    for some in arns.chunks(DESCRIBE_LIMIT) {
+    let calls = arns.chunks(DESCRIBE_LIMIT).map(|some| async {
         clients.pace.turn(Budget::TaskRead).await;
         let answer = clients
             .ecs
@@ -54,33 +54,58 @@ pub(crate) async fn describe(clients: &Clients, cluster: &str, arns: &[String]) 
             .send()
             .await
             .map_err(|error| aws("ecs:DescribeTasks", &error))?;
-        tasks.extend(answer.tasks().iter().map(convert::task));
-    }
-    Ok(tasks)
+        Ok::<Vec<Task>, Error>(answer.tasks().iter().map(convert::task).collect())
+    });
+    Ok(try_join_all(calls).await?.into_iter().flatten().collect())
 }
 
-async fn arns(clients: &Clients, cluster: &str, service: &str, desired: Desired) -> Result<Vec<String>> {
-    let desired = match desired {
-        Desired::Running => DesiredStatus::Running,
-        Desired::Stopped => DesiredStatus::Stopped,
-    };
+/// The ARN of every task of the service.
+pub(super) async fn arns(clients: &Clients, cluster: &str, service: &str, desired: Desired) -> Result<Vec<String>> {
     let (mut arns, mut next) = (Vec::new(), None);
     loop {
-        clients.pace.turn(Budget::TaskRead).await;
-        let page = clients
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .service_name(service)
-            .desired_status(desired.clone())
-            .set_next_token(next)
-            .send()
-            .await
-            .map_err(|error| aws("ecs:ListTasks", &error))?;
-        arns.extend(page.task_arns().iter().cloned());
-        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        let page = page(clients, cluster, Some(service), desired, next).await?;
+        arns.extend(page.arns);
+        next = page.next;
         if next.is_none() {
             return Ok(arns);
         }
     }
+}
+
+/// One answer of `ListTasks`: 100 tasks at most.
+pub(super) struct Page {
+    pub(super) arns: Vec<String>,
+    pub(super) next: Option<String>,
+}
+
+/// Without a service: of the whole cluster.
+pub(super) async fn page(
+    clients: &Clients,
+    cluster: &str,
+    service: Option<&str>,
+    desired: Desired,
+    next: Option<String>,
+) -> Result<Page> {
+    let desired = match desired {
+        Desired::Running => DesiredStatus::Running,
+        Desired::Stopped => DesiredStatus::Stopped,
+    };
+    clients.pace.turn(Budget::TaskRead).await;
+    let page = clients
+        .ecs
+        .list_tasks()
+        .cluster(cluster)
+        .set_service_name(service.map(str::to_owned))
+        .desired_status(desired)
+        .set_next_token(next)
+        .send()
+        .await
+        .map_err(|error| aws("ecs:ListTasks", &error))?;
+    let next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+    Ok(Page { arns: page.task_arns().to_vec(), next })
+}
+
+/// The last segment of a task's ARN.
+pub(super) fn id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or_default()
 }

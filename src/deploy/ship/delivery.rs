@@ -6,7 +6,7 @@ use crate::aws::ecr::{self, Manifest};
 use crate::builders::{Builders, Place};
 use crate::deploy::courier::Courier;
 use crate::deploy::order::Ends;
-use crate::deploy::shared_layers::Turn;
+use crate::deploy::shared_layers::SharedLayers;
 use crate::deploy::{Together, known, scan};
 use crate::docker::{Engine, Image};
 use crate::error::{Error, Result};
@@ -140,14 +140,8 @@ impl<'a> Ship<'a> {
         self.events.stage(Stage::Push);
         let login = self.unless_cancelled(ecr::login(clients)).await.map_err(failed)?;
         let courier = self.unless_cancelled(Courier::send_to(&login, engine, self.events)).await.map_err(failed)?;
-        let turn = async {
-            match &together.layers {
-                Some(shared) => Ok(shared.turn(clients, &image.layers).await),
-                None => Ok(None),
-            }
-        };
-        let turn = self.unless_cancelled(turn).await.map_err(failed)?;
-        self.put_tags(Some(engine), courier, &image.id, turn, &together.ends).await?;
+        let shared = together.layers.as_ref().map(|shared| (shared, image.layers.as_slice()));
+        self.put_tags(Some(engine), courier, &image.id, shared, &together.ends).await?;
         let digest = self.trail.digest.clone().unwrap_or_default();
         let manifest = self.unless_cancelled(ecr::manifest(clients, &self.service.repository, &digest)).await;
         let manifest = manifest.ok().flatten();
@@ -158,13 +152,15 @@ impl<'a> Ship<'a> {
         Ok(self.digests(manifest.as_ref()))
     }
 
-    /// The commit's tag, then `latest`; then the registry is asked what `latest` is.
+    /// The commit's tag, then `latest`; then the registry is asked what `latest` is. `shared`: the layers that others of this
+    /// run may send as well. The turn for them is taken right before the first push and no earlier: what has to be true
+    /// before `latest` may be that one of those others is deployed.
     async fn put_tags(
         &mut self,
         engine: Option<&Engine>,
         mut courier: Courier<'_>,
         image: &str,
-        mut turn: Option<Turn<'_>>,
+        mut shared: Option<(&SharedLayers, &[String])>,
         ends: &Ends,
     ) -> Result<(), Stop> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
@@ -176,10 +172,17 @@ impl<'a> Ship<'a> {
                 self.trail.digest = Some(digest);
                 continue;
             }
+            let turn = async {
+                match shared.take() {
+                    Some((shared, layers)) => Ok(shared.turn(self.deploy.clients, layers).await),
+                    None => Ok(None),
+                }
+            };
+            let turn = self.unless_cancelled(turn).await.map_err(failed)?;
             let pushed = self.push_tag(engine, &mut courier, image, tag).await;
             let before = self.trail.digest.replace(pushed.map_err(failed)?);
             scan::same(self.plan.scan.is_some(), before.as_deref(), self.trail.digest.as_deref()).map_err(failed)?;
-            if let Some(turn) = turn.take() {
+            if let Some(turn) = turn {
                 turn.arrived();
             }
         }

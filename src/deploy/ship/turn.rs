@@ -43,7 +43,7 @@ impl Standing {
         Ok(Self {
             deployment: primary,
             running_digest: seen.running_digest(container),
-            latest_digest: seen.latest.clone()?,
+            latest_digest: seen.basis.as_ref().map_or(Ok(None), |basis| basis.latest.clone())?,
             recorded: seen.tags.clone().transpose()?.unwrap_or_default(),
         })
     }
@@ -78,7 +78,7 @@ impl Ship<'_> {
     async fn after_that(&self, queue: &Queue<'_>) -> Result<Standing> {
         let until = Instant::now() + queue.patience;
         queue::wait(self.deploy.clients, self.service, until, self.events).await?;
-        let seen = observe_service(self.deploy.clients, self.service, None).await;
+        let seen = observe_service(self.deploy.clients, self.service).await;
         let now = Standing::seen(&seen, self.plan.container.as_deref().unwrap_or_default())?;
         let in_the_way = gates::service(self.service, &seen);
         let order = match &queue.judge {

@@ -17,7 +17,7 @@ pub(crate) fn describe(context: &mut Context<'_>, input: &Value) -> Answered<Val
     let request = Input(input);
     let place = context.place.clone();
     let repository = repository(context, input)?;
-    let wanted = request.list("imageIds");
+    let wanted = at_most_100(request.list("imageIds"))?;
     let digests: Vec<String> = if wanted.is_empty() {
         let tagged = |digest: &str| !repository.tags_of(digest).is_empty();
         let status = input.pointer("/filter/tagStatus").and_then(Value::as_str);
@@ -36,6 +36,16 @@ pub(crate) fn describe(context: &mut Context<'_>, input: &Value) -> Answered<Val
         .collect();
     let (page, next) = request.page(&shown, 1000)?;
     Ok(json!({"imageDetails": page, "nextToken": next}))
+}
+
+fn at_most_100(ids: &[Value]) -> Answered<&[Value]> {
+    if ids.len() > 100 {
+        return Err(Fault::invalid_parameter(
+            "Invalid parameter at 'imageIds' failed to satisfy constraint: 'Member must have length less than or equal to \
+             100'",
+        ));
+    }
+    Ok(ids)
 }
 
 /// The digest of an image identifier, or ECR's refusal.
@@ -96,9 +106,10 @@ pub(crate) fn list(context: &mut Context<'_>, input: &Value) -> Answered<Value> 
 
 pub(crate) fn batch_get(context: &mut Context<'_>, input: &Value) -> Answered<Value> {
     let place = context.place.clone();
+    let wanted = at_most_100(Input(input).list("imageIds"))?;
     let repository = repository(context, input)?;
     let (mut images, mut failures) = (Vec::new(), Vec::new());
-    for id in Input(input).list("imageIds") {
+    for id in wanted {
         let found = lookup(repository, Input(id));
         let Some((digest, image)) = found.and_then(|digest| repository.images.get_key_value(&digest)) else {
             failures.push(json!({

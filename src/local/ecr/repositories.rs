@@ -47,6 +47,12 @@ pub(crate) fn describe(context: &mut Context<'_>, input: &Value) -> Answered<Val
     let host = context.host;
     let holdings = context.holdings();
     let names = request.texts("repositoryNames");
+    if names.len() > 100 {
+        return Err(Fault::invalid_parameter(
+            "Invalid parameter at 'repositoryNames' failed to satisfy constraint: 'Member must have length less than or \
+             equal to 100'",
+        ));
+    }
     let mut found = Vec::new();
     if names.is_empty() {
         found.extend(holdings.repositories.values().map(|repository| shown(repository, &holdings.place, host)));

@@ -70,7 +70,7 @@ pub(crate) fn describe(context: &mut Context<'_>, input: &Value) -> Answered<Val
         return Err(Fault::invalid_parameter("Services cannot be empty."));
     }
     if names.len() > 10 {
-        return Err(Fault::invalid_parameter("Cannot describe more than 10 services."));
+        return Err(Fault::invalid_parameter("service names can have at most 10 items."));
     }
     let place = context.place.clone();
     let with_tags = request.has("include", "TAGS");

@@ -52,8 +52,11 @@ pub(super) fn family_of(arn: &str) -> &str {
 
 pub(crate) fn describe(context: &mut Context<'_>, input: &Value) -> Answered<Value> {
     let wanted = Input(input).texts("tasks");
-    if wanted.is_empty() || wanted.len() > 100 {
-        return Err(Fault::invalid_parameter("Tasks must have between 1 and 100 entries."));
+    if wanted.is_empty() {
+        return Err(Fault::invalid_parameter("Tasks cannot be empty."));
+    }
+    if wanted.len() > 100 {
+        return Err(Fault::invalid_parameter("taskIds can have at most 100 items."));
     }
     let place = context.place.clone();
     let cluster = cluster(context, input)?;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::caller::Caller;
 use super::context::Context;
 use super::fault::{Answered, Fault};
+use super::input::Input;
 use super::journal::{Call, summary};
 use super::{Dropped, router};
 use crate::local::shared::{Shared, lock};
@@ -38,6 +39,12 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
     };
     let noted = input.as_ref().map(summary).unwrap_or_default();
     let (before, after) = if hit.after_effect { (None, hit.fault) } else { (hit.fault, None) };
+    // Tags that come with a service are asked for as if they were asked for alone: whoever has to do without that
+    // permission in AWS finds out here.
+    let before = before.or_else(|| {
+        let tags = action == "ecs:DescribeServices" && Input(input.as_ref().ok()?).has("include", "TAGS");
+        tags.then(|| lock(&shared.injected).denies("ecs:ListTagsForResource", &who)).flatten()
+    });
     let answered = match (caller, before, input) {
         (Err(fault), ..) | (_, Some(fault), _) | (_, _, Err(fault)) => Err(fault),
         (Ok(caller), None, Ok(input)) => dispatch(shared, service, &operation, caller, &input).await,

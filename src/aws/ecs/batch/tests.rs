@@ -1,7 +1,7 @@
 //! The fewest calls, and everybody gets the answer to what he asked.
 
 use super::{Question, calls};
-use crate::aws::ecs::describe_optional;
+use crate::aws::ecs::{describe_optional, describe_with_tags};
 use crate::aws::fake::Fake;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ fn asked(names: &[(&str, &str)]) -> Vec<Question> {
     let question = |(cluster, service): &(&str, &str)| Question {
         cluster: (*cluster).to_owned(),
         service: (*service).to_owned(),
+        tags: false,
         answer: oneshot::channel().0,
     };
     names.iter().map(question).collect()
@@ -46,8 +47,15 @@ fn described(operation: &str, input: &Value) -> Result<Value, &'static str> {
     if names.contains(&"secret") {
         return Err("AccessDeniedException");
     }
-    let (gone, known): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| *name == "gone");
-    let known = known.iter().map(|name| json!({"serviceName": name, "status": "ACTIVE", "serviceArn": name}));
+    let (gone, known): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| *name == "gone");
+    let tags = input["include"] == json!(["TAGS"]);
+    if tags && names.contains(&"untold") {
+        return Err("AccessDeniedException");
+    }
+    let known = known.iter().map(|name| {
+        let tags = if tags { json!([{"key": "of", "value": name}]) } else { json!(null) };
+        json!({"serviceName": name, "status": "ACTIVE", "serviceArn": name, "tags": tags})
+    });
     let gone = gone.iter().map(|name| json!({"arn": name, "reason": "MISSING"}));
     Ok(json!({"services": known.collect::<Vec<_>>(), "failures": gone.collect::<Vec<_>>()}))
 }
@@ -74,4 +82,30 @@ async fn one_that_may_not_be_read_does_not_blind_the_others() {
     assert_eq!(read[0], Ok(true));
     assert!(read[1].as_ref().is_err_and(|line| line.contains("AccessDeniedException")), "{:?}", read[1]);
     assert_eq!(read[2], Ok(true));
+}
+
+#[tokio::test]
+async fn tags_come_with_the_services_and_only_where_they_are_asked_for() {
+    let fake = Fake::start(described).await;
+    let names = ["a", "b"];
+    let tagged = join_all(names.iter().map(|name| describe_with_tags(&fake.clients, "dev", name)));
+    let (tagged, plain) = tokio::join!(tagged, describe_optional(&fake.clients, "dev", "a"));
+    for (name, found) in names.iter().zip(tagged) {
+        assert_eq!(found.unwrap().tags.unwrap()["of"], *name);
+    }
+    assert!(plain.unwrap().is_some());
+    let asked = fake.calls("DescribeServices");
+    let with_tags = asked.iter().filter(|input| input["include"] == json!(["TAGS"]));
+    assert_eq!((asked.len(), with_tags.count()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_service_whose_tags_may_not_be_read_is_read_without_them() {
+    let fake = Fake::start(described).await;
+    let names = ["a", "untold", "b"];
+    let found = join_all(names.iter().map(|name| describe_with_tags(&fake.clients, "dev", name))).await;
+    let tags = found.into_iter().map(|found| found.unwrap().tags.map_err(|error| error.line()));
+    let tags: Vec<_> = tags.map(|tags| tags.map(|tags| tags["of"].clone())).collect();
+    assert_eq!((&tags[0], &tags[2]), (&Ok("a".to_owned()), &Ok("b".to_owned())));
+    assert!(tags[1].as_ref().is_err_and(|line| line.contains("AccessDeniedException")), "{:?}", tags[1]);
 }

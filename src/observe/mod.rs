@@ -1,25 +1,33 @@
 //! Reads everything that the plan depends on, all services at once, and changes nothing.
 //!
+//! In two looks: what runs (`running`), which is a few calls for all services together, and what a rollout goes by
+//! (`basis`), which is a few calls a service and only for those that need it. A service that is proven to be unchanged by
+//! the first look costs no second one.
+//!
 //! A refused read is not the end: it is kept as an error, so that the plan can name all that is in the way together.
+
+mod basis;
+mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 
 use crate::after::Before;
 use crate::archive::{self, ObservedArchive};
 use crate::aws::Clients;
 use crate::aws::ecr::{self, Repository};
-use crate::aws::ecs::{self, Desired, Service, Task, TaskDefinition};
+use crate::aws::ecs::{self, Service, Task, TaskDefinition};
 use crate::aws::identity::{Identity, identity};
 use crate::changes::Judgement;
 use crate::config::specification::{self, Specification};
 use crate::docker::EngineFacts;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::gates;
 use crate::reuse;
-use crate::revision::Revision;
+
+pub(crate) use basis::{Basis, look_closer};
+pub(crate) use running::what_runs;
 
 /// The world as it was just before the plan.
 #[derive(Debug)]
@@ -40,18 +48,14 @@ pub(crate) struct Observed {
 
 #[derive(Debug)]
 pub(crate) struct ObservedService {
-    pub(crate) repository: Result<Repository>,
-    /// Digest of `latest`; `Ok(None)` where there is no such tag.
-    pub(crate) latest: Result<Option<String>>,
-    /// Digest of the commit's own tag.
-    pub(crate) commit_tag: Result<Option<String>>,
     pub(crate) service: Result<Service>,
     /// Absent where the service could not be read.
-    pub(crate) definition: Option<Result<TaskDefinition>>,
     pub(crate) tags: Option<Result<BTreeMap<String, String>>>,
     pub(crate) running: Option<Result<Vec<Task>>>,
     /// Read while a rollout is in flight, and only then.
     pub(crate) stopped: Option<Result<Vec<Task>>>,
+    /// Absent where nobody had to look closer.
+    pub(crate) basis: Option<Basis>,
     /// Whether it changed.
     pub(crate) judgement: Judgement,
     /// What the repository has for the inputs of a build; absent where nobody asked.
@@ -61,6 +65,21 @@ pub(crate) struct ObservedService {
 }
 
 impl ObservedService {
+    /// The repository, where it could be read.
+    pub(crate) fn repository(&self) -> Option<&Repository> {
+        self.basis.as_ref()?.repository.as_ref().ok()
+    }
+
+    /// The digest of `latest`, where it is known to have one.
+    pub(crate) fn latest(&self) -> Option<&str> {
+        self.basis.as_ref()?.latest.as_ref().ok()?.as_deref()
+    }
+
+    /// The task definition, where it could be read.
+    pub(crate) fn definition(&self) -> Option<&TaskDefinition> {
+        self.basis.as_ref()?.definition.as_ref()?.as_ref().ok()
+    }
+
     /// The service's tags, where they could be read.
     pub(crate) fn recorded(&self) -> Option<&BTreeMap<String, String>> {
         self.tags.as_ref()?.as_ref().ok()
@@ -93,14 +112,9 @@ impl ObservedService {
     }
 }
 
-/// Reads for all services of the specification, side by side.
-pub(crate) async fn observe(clients: &Clients, specification: &Specification, revision: &Revision) -> Observed {
-    let services = specification
-        .services
-        .iter()
-        .map(|service| async { observe_service(clients, service, Some(&revision.tag())).await });
-    let commit = revision.full();
-    let archives = specification.archives.iter().map(|archive| archive::observe(clients, archive, &commit));
+/// The first look at all services of the specification, side by side.
+pub(crate) async fn observe(clients: &Clients, specification: &Specification, commit: &str) -> Observed {
+    let archives = specification.archives.iter().map(|archive| archive::observe(clients, archive, commit));
     let scanning = async {
         let is_gate =
             |service: &specification::Service| service.scan.as_ref().is_some_and(|scan| scan.fail_on.is_some());
@@ -110,7 +124,7 @@ pub(crate) async fn observe(clients: &Clients, specification: &Specification, re
         }
     };
     let (identity, mut services, archives, scanning) =
-        tokio::join!(identity(clients), join_all(services), join_all(archives), scanning);
+        tokio::join!(identity(clients), what_runs(clients, &specification.services), join_all(archives), scanning);
     for service in &mut services {
         service.scanning.clone_from(&scanning);
     }
@@ -125,63 +139,15 @@ pub(crate) async fn observe(clients: &Clients, specification: &Specification, re
     }
 }
 
-/// Reads what one service is like now. `commit_tag`: the tag of the commit that is to be deployed, where there is one.
-pub(crate) async fn observe_service(
-    clients: &Clients,
-    service: &specification::Service,
-    commit_tag: Option<&str>,
-) -> ObservedService {
-    let (registry, ecs) = join(
-        async {
-            tokio::join!(
-                ecr::repository(clients, &service.repository),
-                ecr::digest_of(clients, &service.repository, "latest"),
-                async {
-                    match commit_tag {
-                        Some(tag) => ecr::digest_of(clients, &service.repository, tag).await,
-                        None => Ok(None),
-                    }
-                },
-            )
-        },
-        async {
-            let found = ecs::describe(clients, &service.cluster, &service.service).await;
-            let Ok(known) = &found else { return (found, None) };
-            let (cluster, name) = (&service.cluster, &service.service);
-            // Only of a rollout in flight does it matter how its tasks end.
-            let stopped = async {
-                match gates::moving(known) {
-                    Some(_) => Some(ecs::list_tasks(clients, cluster, name, Desired::Stopped).await),
-                    None => None,
-                }
-            };
-            let more = tokio::join!(
-                ecs::describe_task_definition(clients, &known.task_definition),
-                ecs::read_tags(clients, &known.arn),
-                ecs::list_tasks(clients, cluster, name, Desired::Running),
-                stopped,
-            );
-            (found, Some(more))
-        },
-    )
-    .await;
-    let (repository, latest, commit_tag) = registry;
-    let (service, more) = ecs;
-    let (definition, tags, running, stopped) = match more {
-        Some((definition, tags, running, stopped)) => (Some(definition), Some(tags), Some(running), stopped),
-        None => (None, None, None, None),
-    };
-    ObservedService {
-        repository,
-        latest,
-        commit_tag,
-        service,
-        definition,
-        tags,
-        running,
-        stopped,
-        judgement: Judgement::default(),
-        image: None,
-        scanning: None,
-    }
+/// Both looks at each of these services, in their order.
+pub(crate) async fn observe_services(clients: &Clients, services: &[specification::Service]) -> Vec<ObservedService> {
+    let mut seen = what_runs(clients, services).await;
+    look_closer(clients, services, &mut seen, None, |_, _| true).await;
+    seen
+}
+
+/// Both looks at one service.
+pub(crate) async fn observe_service(clients: &Clients, service: &specification::Service) -> ObservedService {
+    // As many answers as services.
+    observe_services(clients, std::slice::from_ref(service)).await.remove(0)
 }
