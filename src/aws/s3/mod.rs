@@ -1,5 +1,6 @@
 //! S3: whether a bucket can be used, and objects: looked at, put, copied and listed. Nothing is ever deleted.
 
+mod owner;
 mod put;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use super::error::aws;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
+pub(super) use owner::Owner;
 pub(crate) use put::{Upload, checksum_of_parts, put};
 
 /// `x-amz-copy-source` is percent-encoded but for what stands between names.
@@ -83,7 +85,16 @@ pub(crate) async fn bucket(clients: &Clients, name: &str) -> Result<()> {
         }
         (Some(404), _) => Error::new(Exit::Aws, format!("bucket `{name}` does not exist"))
             .hint("create it in this account and region, or correct `bucket` in deploy.yaml"),
-        _ => refused("s3:HeadBucket", "s3:ListBucket", &format!("bucket `{name}`"), &error),
+        (_, elsewhere) => {
+            let told = refused("s3:HeadBucket", "s3:ListBucket", &format!("bucket `{name}`"), &error);
+            let account = clients.account.as_ref();
+            let told = account.iter().fold(told, |told, account| {
+                told.hint(format!("see whether the bucket is that of account {account}: none of another is used"))
+            });
+            elsewhere
+                .iter()
+                .fold(told, |told, region| told.hint(format!("it is in {region}, not in {}", clients.region)))
+        }
     })
 }
 
@@ -178,7 +189,12 @@ where
     let told = Error::new(Exit::Aws, format!("AWS refused {action} on {place}"));
     match (error.code(), error.message(), status) {
         (Some(code @ "AccessDenied"), words, _) => {
-            told.cause(format!("{code}: {}", words.unwrap_or_default())).hint(denied)
+            let words = words.unwrap_or_default();
+            let key = words.split("not authorized to perform: ").nth(1).filter(|action| action.starts_with("kms:"));
+            let key = key.and_then(|action| action.split_whitespace().next());
+            let on_key =
+                |action| format!("allow {action} for this identity on the key that the bucket is encrypted with");
+            told.cause(format!("{code}: {words}")).hint(key.map_or(denied, on_key))
         }
         (code, None, Some(status @ 400..=499)) => {
             let told =
