@@ -85,16 +85,18 @@ pub(crate) async fn bucket(clients: &Clients, name: &str) -> Result<()> {
         }
         (Some(404), _) => Error::new(Exit::Aws, format!("bucket `{name}` does not exist"))
             .hint("create it in this account and region, or correct `bucket` in deploy.yaml"),
-        (_, elsewhere) => {
-            let told = refused("s3:HeadBucket", "s3:ListBucket", &format!("bucket `{name}`"), &error);
-            let account = clients.account.as_ref();
-            let told = account.iter().fold(told, |told, account| {
-                told.hint(format!("see whether the bucket is that of account {account}: none of another is used"))
-            });
-            elsewhere
-                .iter()
-                .fold(told, |told, region| told.hint(format!("it is in {region}, not in {}", clients.region)))
+        (Some(403), elsewhere) => {
+            let mut hint =
+                "allow s3:ListBucket on it for this identity; a policy of the bucket may refuse it, too".to_owned();
+            if let Some(account) = &clients.account {
+                hint += &format!(", and S3 does where the bucket is not that of account {account}");
+            }
+            if let Some(region) = elsewhere {
+                hint += &format!("; it is in {region}, not in {}", clients.region);
+            }
+            Error::new(Exit::Aws, format!("AWS refused s3:HeadBucket on bucket `{name}`")).cause("HTTP 403").hint(hint)
         }
+        _ => refused("s3:HeadBucket", "s3:ListBucket", &format!("bucket `{name}`"), &error),
     })
 }
 
