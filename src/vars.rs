@@ -37,7 +37,7 @@ impl Vars {
 const OF_EVERY_PROGRAM: [&str; 11] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG", "LC_", "TZ", "TERM", "XDG_"];
 
-/// Whoever has one of these is the pipeline's step to AWS: no program gets them, not even one that gets all the rest.
+/// Whoever has one of these is the pipeline's step to AWS: they are neither shown nor passed on.
 pub(crate) const TOKENS: [&str; 3] = ["BITBUCKET_STEP_OIDC_TOKEN", "SHIPIT_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"];
 
 /// The environment for a program that shipit starts: what every program needs and what this one is known to read, by

@@ -266,10 +266,26 @@ fn an_engine_behind_ssh_builds_and_pushes() {
     let project = project.var("PATH", &path);
     let ran = project.shipit(&["deploy", "--allow-dirty", "--output", "json"]).exits(0);
     let asked = std::fs::read_to_string(project.path("asked")).expect("what ssh was asked");
-    assert!(asked.lines().all(|line| line.ends_with("-l me -- far docker system dial-stdio")), "{asked}");
+    let nobody_is_asked = |line: &str| line.contains("-o BatchMode=yes ");
+    let words = |line: &str| line.ends_with("-l me -- far docker system dial-stdio") && nobody_is_asked(line);
+    assert!(asked.lines().all(words), "{asked}");
     assert_eq!(service(&ran, "api")["builder"], "ssh://me@far");
     assert_eq!(service(&ran, "api")["digest"], aws.latest("api-dev"));
     assert_eq!(engine.requests("/build?").len(), 1);
+}
+
+#[test]
+fn an_ssh_that_does_not_know_the_host_is_told_in_words() {
+    let (project, _aws) = deploying("ssh://me@far", &["api"], "FROM scratch\nCOPY app /app\n");
+    let project = project.file("bin/ssh", "#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n");
+    std::fs::set_permissions(project.path("bin/ssh"), std::fs::Permissions::from_mode(0o755)).expect("a program");
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").expect("a PATH"));
+    let project = project.var("PATH", &path);
+    project.shipit(&["deploy", "--allow-dirty"]).exits(5).says("Host key verification failed").says("known_hosts");
+    // What would be an option of ssh is no host.
+    let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let project = project.file("deploy.yaml", &manifest.replace("ssh://me@far", "\"ssh://-oProxyCommand=x\""));
+    project.shipit(&["check"]).exits(2).says("it names no host that ssh could be given");
 }
 
 #[test]

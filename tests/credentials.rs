@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::mpsc::channel;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -201,4 +203,118 @@ fn github_is_asked_for_its_token() {
     assert_eq!(head[0], "GET /token?api-version=2.0&audience=sts.amazonaws.com HTTP/1.1");
     assert!(head.iter().any(|line| line.eq_ignore_ascii_case("authorization: bearer the-bearer-of-the-job")));
     assert_eq!(aws.calls("AssumeRoleWithWebIdentity").len(), 1);
+}
+
+#[test]
+fn an_sso_login_that_has_ended_names_the_command_that_renews_it() {
+    let ended = r#"{"startUrl": "https://x.example/start", "region": "eu-west-1", "accessToken": "the-access-token",
+        "expiresAt": "2020-01-01T00:00:00Z"}"#;
+    let config = "[profile work]\nsso_session = my\nsso_account_id = 123456789012\nsso_role_name = deploy\n\
+                  [sso-session my]\nsso_region = eu-west-1\nsso_start_url = https://x.example/start\n";
+    // Named by the SHA-1 of the session.
+    let cache = ".home/.aws/sso/cache/3ece1471f44f63177cbc35ba0b904e0c096b6783.json";
+    let project = Project::sample().file(".home/.aws/config", config);
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.var("AWS_ENDPOINT_URL", aws.endpoint()).var("AWS_PROFILE", "work").with_engine();
+    let says = |project: &Project, why: &str| {
+        for args in [&["doctor", "--env", "dev"][..], &["status", "--env", "dev"], &["deploy", "--dry-run"]] {
+            let ran = project.shipit(args).exits(7).never_says("the-access-token");
+            ran.says("the login of SSO has ended").says(why).says("log in: `aws sso login --profile work`");
+        }
+    };
+    says(&project, "failed to load the cached SSO token");
+    let project = project.file(cache, ended);
+    says(&project, "the SSO token has expired");
+    let project = project.var("AWS_PROFILE", "typo");
+    project.shipit(&["doctor", "--env", "dev"]).exits(7).says("AWS_PROFILE names `typo`");
+}
+
+/// A program in the project's `bin` that writes its environment to `NAME.env` in the home, and then does `then`.
+fn listening(project: Project, name: &str, then: &str) -> Project {
+    let path = format!("bin/{name}");
+    let project = project.file(&path, &format!("#!/bin/sh\nenv >> \"$HOME/{name}.env\"\n{then}\n"));
+    std::fs::set_permissions(project.path(&path), std::fs::Permissions::from_mode(0o755)).expect("a program");
+    project
+}
+
+#[test]
+fn no_program_is_given_credentials_or_secrets() {
+    let project = Project::sample();
+    let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let project = project.file(
+        "deploy.yaml",
+        &manifest.replace("repository: api-${env}", "repository: api-${env}\n    secrets: [TOKEN]"),
+    );
+    let aws = StandIn::scripted(&project, "{}");
+    // A base image in a registry that wants a login, which BuildKit asks for and a helper knows.
+    let elsewhere = StandIn::scripted(&project, "{}");
+    let registry = elsewhere.endpoint().strip_prefix("http://").expect("an address").to_owned();
+    let docker = json!({"credHelpers": {&registry: "dumps"}}).to_string();
+    let path = std::env::var("PATH").expect("a PATH");
+    let project = project
+        .file("Dockerfile", &format!("FROM {registry}/nowhere/base:1\n"))
+        .file(".gitignore", "bin\n.home\n")
+        .committed()
+        .file(".home/.docker/config.json", &docker)
+        .with_aws(&aws);
+    let engine = crate::support::engine();
+    let project =
+        listening(project, "ssh", &format!("DOCKER_HOST={engine} PATH='{path}' exec docker system dial-stdio"));
+    let project = listening(project, "git", &format!("PATH='{path}' exec git \"$@\""));
+    let project =
+        listening(project, "docker-credential-dumps", "cat >/dev/null; echo '{\"Username\":\"u\",\"Secret\":\"s\"}'");
+    let programs = format!("{}:{path}", project.path("bin").display());
+    let project = project
+        .var("PATH", &programs)
+        .var("DOCKER_HOST", "ssh://me@far")
+        .var("DEV_TOKEN", "a-secret-of-dev")
+        .var("AWS_SESSION_TOKEN", "a-session")
+        .var("BITBUCKET_STEP_OIDC_TOKEN", &token(60))
+        .var("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a-bearer")
+        .var("PASSWORD_STORE_DIR", "/the/store");
+    project.shipit(&["deploy", "--env", "dev"]).never_says("a-secret-of-dev");
+    let seen = |name: &str| std::fs::read_to_string(project.path(&format!(".home/{name}.env"))).expect(name);
+    for name in ["ssh", "git", "docker-credential-dumps"] {
+        let seen = seen(name);
+        assert!(seen.contains("PATH="), "{name}: {seen}");
+        for secret in ["AWS_", "DEV_TOKEN", "OIDC", "a-bearer", "SHIPIT_ID_TOKEN"] {
+            assert!(!seen.contains(secret), "{name} was given {secret}: {seen}");
+        }
+    }
+    assert!(seen("docker-credential-dumps").contains("PASSWORD_STORE_DIR=/the/store"));
+}
+
+#[test]
+fn calls_to_aws_go_through_the_proxy() {
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", proxy.local_addr().expect("an address"));
+    let (sender, asked) = channel();
+    std::thread::spawn(move || {
+        for stream in proxy.incoming().flatten() {
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            let _ = write!(&stream, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let project = Project::sample()
+        .with_engine()
+        .var("AWS_ACCESS_KEY_ID", "AKIAX")
+        .var("AWS_SECRET_ACCESS_KEY", "not-to-be-seen")
+        .var("HTTPS_PROXY", &address);
+    project.shipit(&["status", "--env", "dev"]).exits(7).says("HTTPS_PROXY").never_says("not-to-be-seen");
+    let first = asked.try_recv().expect("a request to the proxy");
+    assert_eq!(first.trim(), "CONNECT sts.ap-south-1.amazonaws.com:443 HTTP/1.1");
+}
+
+#[test]
+fn the_stand_in_of_local_is_on_this_machine_whatever_proxy_is_set() {
+    let project = Project::sample()
+        .with_engine()
+        .var("XDG_STATE_HOME", "state")
+        .var("HTTP_PROXY", "http://127.0.0.1:9")
+        .var("HTTPS_PROXY", "http://127.0.0.1:9");
+    project.shipit(&["status", "--env", "dev", "--local"]).exits(0);
 }

@@ -67,7 +67,8 @@ fn a_refused_read_names_the_action_that_is_missing() {
     assert_eq!((&told["state"], &told["missing_action"]), (&"does not".into(), &"ecs:ListTagsForResource".into()));
     check(&ran, "dev", "api", "ecs:ListServiceDeployments is not allowed");
     check(&ran, "dev", "registry", "ecr:GetAuthorizationToken is not allowed");
-    check(&ran, "dev", "permissions", "not allowed: ecs:ListServiceDeployments, ecs:ListTagsForResource");
+    let all = "not allowed: ecr:GetAuthorizationToken, ecs:ListServiceDeployments, ecs:ListTagsForResource";
+    check(&ran, "dev", "permissions", all);
     // The rest is looked at all the same.
     assert_eq!(check(&ran, "dev", "api", "service dev/api is ACTIVE")["state"], "works");
     project.shipit(&["doctor"]).exits(7).says("fix: ").says("--iam-policy");
@@ -92,6 +93,105 @@ fn what_is_not_there_is_said_with_what_to_do() {
         assert!(told["fix"].as_str().is_some_and(|fix| !fix.is_empty()), "{told}");
     }
     project.shipit(&["doctor", "--env", "nowhere"]).exits(2).says("nowhere");
+}
+
+const ZIP: &str = "  docs: { kind: zip, bucket: \"apps-${env}\" }\n";
+
+#[test]
+fn the_buckets_of_zips_are_looked_at() {
+    let project = Project::sample();
+    let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let project = project.file("deploy.yaml", &(manifest.clone() + ZIP)).committed();
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).with_engine();
+    let dev = || examined(&project, &["--env", "dev"]);
+    let ran = dev().exits(0);
+    check(&ran, "", "deploy.yaml", "2 services in dev");
+    assert_eq!(check(&ran, "dev", "docs", "nothing is at s3://apps-dev/docs/latest.zip yet")["state"], "works");
+    check(&ran, "dev", "permissions", "ecs:TagResource, s3:PutObject cannot be tried");
+    project.shipit(&["deploy", "docs"]).exits(0);
+    check(&dev().exits(0), "dev", "docs", &format!("docs/latest.zip is {}", &project.head()[..12]));
+    for (action, text) in [("s3:ListBucket", "s3:HeadBucket on bucket `apps-dev`"), ("s3:GetObject", "s3:HeadObject")] {
+        aws.follow(&format!(r#"{{"deny": ["{action}"]}}"#));
+        let ran = dev().exits(7);
+        let told = check(&ran, "dev", "docs", text);
+        assert_eq!((&told["state"], &told["missing_action"]), (&"does not".into(), &action.into()));
+        check(&ran, "dev", "permissions", &format!("not allowed: {action}"));
+    }
+    aws.follow("{}");
+    let project = project.file("deploy.yaml", &(manifest + &ZIP.replace("apps-", "other-")));
+    let ran = examined(&project, &["--env", "dev"]).exits(7);
+    let told = check(&ran, "dev", "docs", "bucket `other-dev` does not exist");
+    assert!(told["fix"].as_str().expect("a fix").starts_with("create it"), "{told}");
+}
+
+#[test]
+fn zips_alone_need_no_engine_and_no_registry() {
+    let manifest = "version: 1\naws: { region: ap-south-1, account: \"123456789012\" }\nenvironments: { dev: { branch: develop } }\nservices:\n";
+    let project = Project::new().file("deploy.yaml", &(manifest.to_owned() + ZIP)).file("app", "x").committed();
+    let aws = StandIn::scripted(&project, r#"{"deny": ["ecr:GetAuthorizationToken"]}"#);
+    let project = project.with_aws(&aws).var("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let ran = examined(&project, &[]).exits(0);
+    assert!(ran.events().iter().all(|event| event["what"] != "engine" && event["what"] != "registry"));
+    check(&ran, "dev", "permissions", "every read is allowed; s3:PutObject cannot be tried");
+    // The calls and the policy agree.
+    let project = project.file("app", "y").committed();
+    for args in [&["deploy"][..], &["status"], &["history"], &["rollback", "--env", "dev", "--dry-run"]] {
+        project.shipit(args);
+    }
+    let called: BTreeSet<String> = aws.operations().iter().filter_map(|operation| permission(operation)).collect();
+    let allowed = allowed(&project, &[]);
+    assert!(called.is_subset(&allowed), "not allowed: {:?}", called.difference(&allowed).collect::<Vec<_>>());
+    let rare = ["s3:AbortMultipartUpload".to_owned()];
+    assert!(allowed.difference(&called).eq(&rare), "{allowed:?} {called:?}");
+}
+
+/// What IAM calls the permission for an operation of S3.
+fn permission(operation: &str) -> Option<String> {
+    let name = match operation.strip_prefix("s3:")? {
+        "HeadBucket" | "ListObjectsV2" => "ListBucket",
+        "HeadObject" => "GetObject",
+        "CopyObject" | "PutObject" => "PutObject",
+        _ => panic!("{operation}"),
+    };
+    Some(format!("s3:{name}"))
+}
+
+#[test]
+fn the_environment_before_and_the_scan_of_a_gate_are_looked_at() {
+    let project = Project::sample().branch("main");
+    let manifest = std::fs::read_to_string(project.path("deploy.yaml")).expect("deploy.yaml");
+    let manifest = manifest.replace("approval: required", "image: promote, scan: { fail_on: high }");
+    let project = project.file("deploy.yaml", &manifest).committed();
+    let aws = StandIn::scripted(&project, r#"{"speed": 5}"#);
+    let project = project.with_aws(&aws).with_engine();
+    project.shipit(&["deploy"]).exits(0);
+    let ran = examined(&project, &["--env", "prod"]).exits(0);
+    assert_eq!(check(&ran, "prod", "after sandbox", "and its images, can be read")["state"], "works");
+    assert_eq!(check(&ran, "prod", "scan", "the registry's scanning is basic")["state"], "works");
+    assert!(ran.events().iter().all(|event| event["what"] != "engine"), "nothing is built there");
+    for (action, what) in [
+        ("ecr:GetRegistryScanningConfiguration", "scan"),
+        ("ecr:GetDownloadUrlForLayer", "after sandbox"),
+        ("ecs:ListTasks", "after sandbox"),
+    ] {
+        aws.follow(&format!(r#"{{"deny": ["{action}"]}}"#));
+        let ran = examined(&project, &["--env", "prod"]).exits(7);
+        assert_eq!(check(&ran, "prod", what, "is not allowed")["missing_action"], action);
+    }
+    // The calls of a promotion and its policy agree.
+    aws.follow(r#"{"speed": 5}"#);
+    let before = aws.operations().len();
+    project.shipit(&["deploy", "--env", "prod", "--dry-run"]).exits(0);
+    let called = |from: usize| aws.operations().iter().skip(from).filter_map(|operation| action(operation)).collect();
+    let looks: BTreeSet<String> = called(before);
+    let read_only = allowed(&project, &["--env", "prod", "--read-only"]);
+    assert!(looks.is_subset(&read_only), "not allowed: {:?}", looks.difference(&read_only).collect::<Vec<_>>());
+    project.shipit(&["deploy", "--env", "prod"]);
+    let all: BTreeSet<String> = called(before);
+    let deploy = allowed(&project, &["--env", "prod"]);
+    assert!(all.is_subset(&deploy), "not allowed: {:?}", all.difference(&deploy).collect::<Vec<_>>());
+    assert!(all.contains("ecr:StartImageScan") || all.contains("ecr:DescribeImageScanFindings"), "{all:?}");
 }
 
 #[test]
@@ -227,8 +327,6 @@ fn the_policy_and_the_calls_agree() {
     let rare = [
         "ecr:GetAccountSetting",
         "ecr:GetDownloadUrlForLayer",
-        "ecr:GetRegistryScanningConfiguration",
-        "ecr:StartImageScan",
         "ecs:StopServiceDeployment",
         "ecs:StopTask",
         "iam:PassRole",

@@ -1,6 +1,11 @@
 //! Services of `kind: zip`: packed the same every time, kept by commit, live under one key, and proven there.
 
-use serde_json::Value;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use serde_json::{Value, json};
 
 use crate::support::{Project, Running, StandIn, noise};
 
@@ -138,6 +143,60 @@ fn what_is_in_the_way_is_said_before_anything_is_packed() {
 }
 
 #[test]
+fn what_cannot_be_in_a_zip_is_in_the_way_of_the_plan() {
+    let table: [(&str, fn(&std::path::Path)); 4] = [
+        ("`a\\b` has a backslash in its name", |app| std::fs::write(app.join("a\\b"), "x").expect("a file")),
+        ("the symbolic link `out` leads out of the zip: ../elsewhere", |app| {
+            symlink("../elsewhere", app.join("out")).expect("a link");
+        }),
+        ("is not UTF-8, as names in a zip have to be", |app| {
+            std::fs::write(app.join(OsStr::from_bytes(b"caf\xe9")), "x").expect("a file");
+        }),
+        ("`pipe` is a pipe or a device", |app| {
+            let made = Command::new("mkfifo").arg(app.join("pipe")).status().expect("mkfifo");
+            assert!(made.success());
+        }),
+    ];
+    for (words, spoil) in table {
+        let (project, aws) = with(NOTHING);
+        spoil(&project.path("app"));
+        project.shipit(&["deploy", "docs", "--allow-dirty"]).exits(5).says(words).says("`exclude` in deploy.yaml");
+        assert!(aws.keys("apps-dev", "").is_empty());
+    }
+}
+
+#[test]
+fn a_bucket_has_to_be_of_the_account_that_deploy_yaml_names() {
+    let (project, aws) = with(NOTHING);
+    std::fs::write(project.path("app/data"), noise(9 << 20)).expect("a file");
+    let project = project.committed();
+    project.shipit(&["deploy"]).exits(0);
+    project.shipit(&["history", "--env", "dev"]).exits(0);
+    let asked: Vec<Value> =
+        aws.journal().into_iter().filter(|call| call["operation"].as_str().expect("text").starts_with("s3:")).collect();
+    for operation in ["HeadBucket", "HeadObject", "UploadPart", "CopyObject", "ListObjectsV2"] {
+        assert!(!aws.calls(operation).is_empty(), "{operation}");
+    }
+    for call in asked {
+        assert_eq!(call["input"]["owner"], "123456789012", "{call}");
+    }
+    // S3 compares, and so does the stand-in.
+    let other = aws.s3("HEAD", "/apps-dev", &[("x-amz-expected-bucket-owner", "210987654321")], b"");
+    assert_eq!(other.status, 403);
+    aws.follow(r#"{"deny": ["s3:ListBucket"]}"#);
+    project.shipit(&["deploy"]).exits(7).says("the bucket is not that of account 123456789012");
+}
+
+#[test]
+fn a_key_that_the_bucket_is_encrypted_with_is_named() {
+    let message =
+        "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: kms:GenerateDataKey on resource: k";
+    let fault = json!({"operation": "PutObject", "status": 403, "error": "AccessDenied", "message": message});
+    let (project, _aws) = with(&json!({"faults": [fault]}).to_string());
+    project.shipit(&["deploy"]).exits(7).says("allow kms:GenerateDataKey for this identity on the key");
+}
+
+#[test]
 fn a_missing_secret_is_missed_for_a_zip_too() {
     let project = project().var("DEV_TOKEN", " ");
     project.shipit(&["deploy"]).exits(3).says("DEV_TOKEN");
@@ -178,6 +237,21 @@ fn an_answer_to_the_copy_that_is_lost_is_settled_by_looking() {
         aws.follow(&script);
         project.shipit(&["rollback", "--env", "dev"]).exits(0).says("deployed");
         assert_eq!((live("x-amz-meta-revision"), live("x-amz-meta-held")), (Some(first), Some(project.head())));
+    }
+}
+
+#[test]
+fn an_answer_to_the_upload_that_is_lost_is_settled_by_looking() {
+    for (operation, bytes) in
+        [("PutObject", 0), ("CreateMultipartUpload", 9 << 20), ("CompleteMultipartUpload", 9 << 20)]
+    {
+        let script = json!({"faults": [{"operation": operation, "after_effect": true, "times": 1, "drop": true}]});
+        let (project, aws) = with(&script.to_string());
+        std::fs::write(project.path("app/data"), noise(bytes)).expect("a file");
+        let project = project.committed();
+        let finished = project.shipit(&["deploy", "--output", "json"]).exits(0).finished();
+        service(&finished, "deployed");
+        assert_eq!(aws.calls(operation).len(), 2, "the SDK asks again");
     }
 }
 
@@ -232,6 +306,19 @@ fn an_interruption_leaves_what_is_live() {
     service(&run.gets("INT").exits(130).finished(), "interrupted");
     assert_eq!(aws.object("apps-dev", "docs/latest.zip").body, before);
     assert!(aws.calls("CopyObject").len() == 1);
+    // The copy takes a moment and cannot be taken back: once begun, it is seen to its end.
+    aws.follow(r#"{"faults": [{"operation": "CopyObject", "delay_ms": 1000}]}"#);
+    let mut run = Running::start(&project, &["deploy"]);
+    run.wait_for("a kept zip", |event| event["event"] == "tag-pushed");
+    aws.wait_for_more("HeadObject", aws.calls("HeadObject").len() - 1);
+    let finished = run.gets("INT").finished();
+    let verdict = finished["services"][0]["verdict"].clone();
+    let live = aws.object("apps-dev", "docs/latest.zip");
+    let moved = live.body != before;
+    assert_eq!(verdict, if moved { "deployed" } else { "interrupted" }, "{finished}");
+    if moved {
+        assert_eq!(live.header("x-amz-meta-revision"), Some(project.head().as_str()));
+    }
 }
 
 #[test]

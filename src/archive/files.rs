@@ -84,10 +84,16 @@ fn anchored(pattern: &str) -> String {
 fn entry(root: &Path, name: String) -> Result<Option<Entry>> {
     let full = root.join(&name);
     let metadata = full.symlink_metadata().map_err(|error| broken(&name, &error))?;
-    let kind = if metadata.is_dir() {
+    if metadata.is_dir() {
         return Ok(None);
-    } else if metadata.is_symlink() {
-        Kind::Link(link(&name, &full)?)
+    }
+    if name.contains('\\') {
+        let text =
+            format!("`{name}` has a backslash in its name, which is unpacked as a folder by some and not by others");
+        return Err(Error::new(Exit::Build, text).hint("rename it, or leave it out with `exclude` in deploy.yaml"));
+    }
+    let kind = if metadata.is_symlink() {
+        Kind::Link(link(root, &name, &full)?)
     } else if metadata.is_file() {
         Kind::File { executable: is_executable(&metadata), size: metadata.len() }
     } else {
@@ -102,7 +108,7 @@ fn is_executable(metadata: &Metadata) -> bool {
 }
 
 /// The target, as long as it stays in the zip: elsewhere there is nothing behind any other.
-fn link(name: &str, full: &Path) -> Result<String> {
+fn link(root: &Path, name: &str, full: &Path) -> Result<String> {
     let target = std::fs::read_link(full).map_err(|error| broken(name, &error))?;
     let mut depth = name.matches('/').count();
     let stays = target.components().all(|step| match step {
@@ -122,7 +128,9 @@ fn link(name: &str, full: &Path) -> Result<String> {
         Error::new(Exit::Build, format!("the symbolic link `{name}` leads out of the zip: {}", target.display()))
             .hint("put the file itself there, or leave the link out with `exclude` in deploy.yaml")
     };
-    if !stays {
+    // On its way there may be other links.
+    let followed = |root: PathBuf| full.canonicalize().is_ok_and(|end| !end.starts_with(root));
+    if !stays || root.canonicalize().is_ok_and(followed) {
         return Err(leads_out());
     }
     target.to_str().map(str::to_owned).ok_or_else(|| not_utf8(full))

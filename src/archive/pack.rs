@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -75,7 +76,9 @@ fn add<W: Write + Seek>(zip: &mut ZipWriter<W>, entry: &Entry, cancel: &Cancella
 }
 
 fn copy(zip: &mut impl Write, entry: &Entry, size: u64, cancel: &CancellationToken) -> Result<()> {
-    let mut file = File::open(&entry.full).map_err(|error| broken(&entry.name, &error))?;
+    let unreadable = |error: io::Error| broken(&entry.name, &error);
+    let mut file = File::open(&entry.full).map_err(unreadable)?;
+    let begun = last_write(&file).map_err(unreadable)?;
     let mut buffer = vec![0; CHUNK];
     let mut copied = 0;
     loop {
@@ -84,16 +87,21 @@ fn copy(zip: &mut impl Write, entry: &Entry, size: u64, cancel: &CancellationTok
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(broken(&entry.name, &error)),
+            Err(error) => return Err(unreadable(error)),
         };
         zip.write_all(&buffer[..count]).map_err(|error| no_space(&error))?;
         copied += count as u64;
     }
-    if copied == size {
+    if copied == size && last_write(&file).map_err(unreadable)? == begun {
         return Ok(());
     }
     Err(Error::new(Exit::Build, format!("`{}` changed while it was packed", entry.name))
         .hint("run it again when nothing writes there"))
+}
+
+/// When it was written to last.
+fn last_write(file: &File) -> io::Result<SystemTime> {
+    file.metadata()?.modified()
 }
 
 fn digest(mut file: &File, cancel: &CancellationToken) -> Result<([u8; 32], u64)> {

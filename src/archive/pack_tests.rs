@@ -105,7 +105,11 @@ fn links_stay_links_unless_they_lead_out() {
     let mut target = String::new();
     link.read_to_string(&mut target).unwrap();
     assert_eq!(target, "../a/b");
-    for (name, target) in [("out", "../elsewhere"), ("absolute", "/etc/passwd"), ("a/deep", "../../x")] {
+    // `..` of a link is the folder above where it leads.
+    symlink(".", root.path().join("here")).unwrap();
+    for (name, target) in
+        [("out", "../elsewhere"), ("absolute", "/etc/passwd"), ("a/deep", "../../x"), ("round", "here/../.")]
+    {
         let path = root.path().join(name);
         symlink(target, &path).unwrap();
         let error = packed(root.path(), &[]).unwrap_err();
@@ -124,6 +128,27 @@ fn what_a_zip_cannot_hold_is_refused_in_words() {
     std::fs::remove_file(odd).unwrap();
     let missing = packed(&root.path().join("missing"), &[]).unwrap_err();
     assert_eq!(missing.exit(), Exit::Usage, "{missing}");
+}
+
+#[test]
+fn a_file_that_is_written_to_meanwhile_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("data");
+    std::fs::write(&path, vec![7; 16 << 20]).unwrap();
+    let packed = std::sync::atomic::AtomicBool::new(false);
+    let error = std::thread::scope(|scope| {
+        // Its size stays what it was.
+        scope.spawn(|| {
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            while !packed.load(std::sync::atomic::Ordering::Relaxed) {
+                std::os::unix::fs::FileExt::write_all_at(&file, b"8", 0).unwrap();
+            }
+        });
+        let error = self::packed(root.path(), &[]).unwrap_err();
+        packed.store(true, std::sync::atomic::Ordering::Relaxed);
+        error
+    });
+    assert!(error.message().contains("`data` changed while it was packed"), "{error}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use super::ecs::Batch;
 use super::pace::Pace;
 use super::precedence::{Ambient, Choice, Clash, Renewal};
 use super::remembered::Remembered;
+use super::s3::Owner;
 use super::web_identity::WebIdentity;
 use crate::config::specification::Environment;
 use crate::error::{Error, Result};
@@ -78,6 +79,8 @@ pub(crate) struct Clients {
     ambient: Ambient,
     choice: Choice,
     role: Option<String>,
+    /// The account that deploy.yaml names, where it does.
+    pub(super) account: Option<String>,
     calls: Calls,
     s3: Arc<OnceLock<aws_sdk_s3::Client>>,
 }
@@ -115,6 +118,7 @@ impl Clients {
             ambient,
             choice,
             role: environment.role.clone(),
+            account: environment.account.clone(),
             calls,
             s3: Arc::default(),
         })
@@ -124,7 +128,10 @@ impl Clients {
     /// decision: it takes the path where the endpoint is an address of numbers.
     pub(super) fn s3(&self) -> &aws_sdk_s3::Client {
         self.s3.get_or_init(|| {
-            let config = aws_sdk_s3::config::Builder::from(&self.config).interceptor(self.calls.clone());
+            let mut config = aws_sdk_s3::config::Builder::from(&self.config).interceptor(self.calls.clone());
+            if let Some(account) = &self.account {
+                config = config.interceptor(Owner(account.clone()));
+            }
             aws_sdk_s3::Client::from_conf(config.build())
         })
     }
@@ -167,7 +174,8 @@ async fn load(environment: &Environment, settings: &Settings) -> SdkConfig {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(url) = &settings.endpoint_url {
-        loader = loader.endpoint_url(url);
+        // It is on this machine: no TLS, and no proxy on the way.
+        loader = loader.endpoint_url(url).http_client(aws_smithy_http_client::Builder::new().build_http());
     }
     if let Some(credentials) = &settings.credentials {
         loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()));
@@ -197,7 +205,7 @@ async fn identify(
         }
     };
     let Some(base) = base else { return (config, None) };
-    let base = Remembered::new(base, ambient.missing(role));
+    let base = Remembered::new(base, ambient.missing(role)).of_login(ambient.login());
     let with = |provider: &Remembered| {
         config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider.clone())).build()
     };

@@ -112,9 +112,21 @@ fn words<E>(error: &SdkError<E>) -> String
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    // The debug part that the SDK appends after the chain is of no use to a person.
-    let text = DisplayErrorContext(error).to_string();
-    text.split(" (").next().unwrap_or(&text).to_owned()
+    chain(error).join(": ")
+}
+
+/// What each error of the chain says, without what one only repeats of the one above.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !texts.iter().any(|above| above.contains(&text)) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts
 }
 
 fn hint<E>(action: &str, code: Option<&str>, error: &SdkError<E>) -> Option<String>
@@ -156,7 +168,7 @@ where
                 || text.contains("connect")
                 || text.contains("timeout")
             {
-                "check the network, the region and AWS_ENDPOINT_URL".to_owned()
+                "check the network, HTTPS_PROXY and NO_PROXY, the region and AWS_ENDPOINT_URL".to_owned()
             } else {
                 return None;
             }

@@ -21,7 +21,8 @@ pub(crate) struct Ambient {
     /// `AWS_ROLE_SESSION_NAME`.
     session_name: Option<String>,
     keys: Keys,
-    profile: bool,
+    /// `AWS_PROFILE`.
+    profile: Option<String>,
     /// `AWS_WEB_IDENTITY_TOKEN_FILE`.
     token_file: Option<String>,
     provider: Option<Provider>,
@@ -78,7 +79,7 @@ impl Ambient {
             role: owned("AWS_ROLE_ARN"),
             session_name: owned("AWS_ROLE_SESSION_NAME"),
             keys,
-            profile: vars.has("AWS_PROFILE"),
+            profile: owned("AWS_PROFILE"),
             token_file: owned("AWS_WEB_IDENTITY_TOKEN_FILE"),
             provider: ci::detect(vars).map(|ci| ci.provider),
         }
@@ -89,7 +90,7 @@ impl Ambient {
     pub(super) fn choose(&self, role: Option<&str>) -> Choice {
         let Some(token) = &self.token else { return Choice::Chain };
         let Some(opens) = self.role.as_deref().or(role) else { return Choice::Chain };
-        let elsewhere = self.profile || self.token_file.is_some() || self.keys == Keys::Session;
+        let elsewhere = self.profile.is_some() || self.token_file.is_some() || self.keys == Keys::Session;
         // Without a role in deploy.yaml nobody said that the keys are not meant.
         if elsewhere || (self.keys == Keys::LongLived && role.is_none()) {
             return Choice::Chain;
@@ -127,12 +128,20 @@ impl Ambient {
                 fix: TAKE_OUT,
                 wrong: true,
             }),
-            (Choice::Chain, Keys::None) if self.profile && self.token.is_some() => Some(Clash {
+            (Choice::Chain, Keys::None) if self.profile.is_some() && self.token.is_some() => Some(Clash {
                 text: format!("AWS_PROFILE is set, so the OIDC token ({other}) is not used"),
                 fix: "unset AWS_PROFILE if the token is meant",
                 wrong: false,
             }),
             _ => None,
+        }
+    }
+
+    /// What logs in again where a profile has them from SSO.
+    pub(super) fn login(&self) -> String {
+        match &self.profile {
+            Some(profile) => format!("aws sso login --profile {profile}"),
+            None => "aws sso login".to_owned(),
         }
     }
 
@@ -159,7 +168,13 @@ impl Ambient {
                 "add `id_tokens: {{ {ANY}: {{ aud: … }} }}` to the job, and `role` under the environment's `aws` in \
                  deploy.yaml"
             ),
-            None => "set AWS_PROFILE, log in (`aws sso login`), or give the pipeline a role".to_owned(),
+            None => match &self.profile {
+                Some(profile) => format!(
+                    "AWS_PROFILE names `{profile}`: see what ~/.aws/config says of it, and log in: `{}`",
+                    self.login()
+                ),
+                None => "set AWS_PROFILE, log in (`aws sso login`), or give the pipeline a role".to_owned(),
+            },
         }
     }
 
@@ -177,7 +192,7 @@ impl Ambient {
             // A role that is assumed with keys that do not end.
             Choice::Chain if self.keys == Keys::LongLived => Renewal::Always,
             Choice::Chain => match &self.token_file {
-                Some(file) if self.keys == Keys::None && !self.profile => {
+                Some(file) if self.keys == Keys::None && self.profile.is_none() => {
                     tokio::fs::read_to_string(file).await.map_or(Renewal::Unknown, |token| until(&token))
                 }
                 _ => Renewal::Unknown,

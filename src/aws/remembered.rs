@@ -9,6 +9,7 @@ use aws_sdk_ecs::config::Credentials;
 use aws_sdk_sts::error::ProvideErrorMetadata as _;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
+use super::error::chain;
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -20,11 +21,18 @@ pub(super) struct Remembered {
     role: Option<String>,
     /// What to do where there are no credentials at all.
     missing: String,
+    /// What logs in where they come through SSO.
+    login: String,
 }
 
 impl Remembered {
     pub(super) fn new(inner: SharedCredentialsProvider, missing: String) -> Self {
-        Self { inner, last: Arc::default(), role: None, missing }
+        Self { inner, last: Arc::default(), role: None, missing, login: "aws sso login".to_owned() }
+    }
+
+    pub(super) fn of_login(mut self, login: String) -> Self {
+        self.login = login;
+        self
     }
 
     /// `inner` assumes this role.
@@ -60,6 +68,11 @@ impl Remembered {
             let none = Error::new(Exit::Aws, "no usable AWS credentials").hint(self.missing.clone());
             return CredentialsError::provider_error(none);
         }
+        if let Some(why) = sso(&error) {
+            let none =
+                Error::new(Exit::Aws, "no usable AWS credentials: the login of SSO has ended, or there was none");
+            return CredentialsError::provider_error(none.cause(why).hint(format!("log in: `{}`", self.login)));
+        }
         let (Some(role), Some(refused)) = (&self.role, find::<AssumeRoleError>(&error)) else { return error };
         let Some(code) = refused.code().filter(|code| code.starts_with("AccessDenied")) else { return error };
         let words = Error::new(Exit::Aws, format!("AWS refused sts:AssumeRole for {role}"))
@@ -78,6 +91,13 @@ impl ProvideCredentials for Remembered {
     {
         future::ProvideCredentials::new(self.ask())
     }
+}
+
+/// Why SSO gives no credentials, where it is that: its own types are not open, so its words have to tell.
+fn sso(error: &CredentialsError) -> Option<String> {
+    let texts = chain(error);
+    let telling = ["SSO token", "/sso/cache/", "UnauthorizedException", "InvalidGrantException"];
+    texts.into_iter().find(|text| telling.iter().any(|word| text.contains(word)))
 }
 
 /// The error of ours that lies beneath one of the SDK's: it was made where the fault is known best.

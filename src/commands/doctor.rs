@@ -25,8 +25,11 @@ async fn print_policy(args: &DoctorArgs, context: &Context) -> Result<Exit> {
     let names = args.env.clone().map_or_else(|| standing.environments(), |name| vec![name]);
     let specifications =
         names.iter().map(|name| standing.specification(name, &[], &context.vars)).collect::<Result<Vec<_>>>()?;
-    let policy =
-        policy(&specifications, Wanted { read_only: args.read_only, run: args.with_run, init: args.with_init })?;
+    let before = specifications.iter().filter_map(|one| one.environment.after.as_deref());
+    let before = before.filter(|name| !names.iter().any(|known| known == name));
+    let before = before.map(|name| standing.specification(name, &[], &context.vars)).collect::<Result<Vec<_>>>()?;
+    let wanted = Wanted { read_only: args.read_only, run: args.with_run, init: args.with_init };
+    let policy = policy(&specifications, &before, wanted)?;
     context.console.data(&policy.document)?;
     for note in &policy.notes {
         context.console.note(note);

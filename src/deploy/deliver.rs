@@ -115,15 +115,17 @@ impl Deliver<'_> {
             self.events.emit(Kind::PushLayer { id: id.clone(), state, current, total: zip.bytes });
         };
         sent(0);
-        s3::put(clients, upload, cancel, sent).await?;
-        let kept = unless_cancelled(cancel, NOTHING_LIVE, s3::head(clients, bucket, key)).await?;
-        match kept.filter(|object| zip.is(object)) {
-            Some(object) => {
+        let put = s3::put(clients, upload, cancel, sent).await;
+        // An answer that was lost, and was asked for again, looks like a refusal: what is there decides.
+        let kept = unless_cancelled(cancel, NOTHING_LIVE, s3::head(clients, bucket, key)).await;
+        match (put, kept) {
+            (_, Ok(Some(object))) if zip.is(&object) => {
                 let digest = format!("sha256:{}", zip.sha256);
                 self.events.emit(Kind::TagPushed { reference: place(bucket, key), digest });
                 Ok(object)
             }
-            None => Err(Error::new(Exit::Aws, format!("{} is not what was put there", place(bucket, key)))
+            (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+            (Ok(()), Ok(_)) => Err(Error::new(Exit::Aws, format!("{} is not what was put there", place(bucket, key)))
                 .hint("somebody else writes there at the same time: run it again when they are done")),
         }
     }

@@ -25,8 +25,8 @@ use super::tls;
 use crate::error::Result;
 use crate::vars;
 
-/// What `ssh` reads beside its files: the agent, and how to ask for a passphrase.
-const FOR_SSH: [&str; 5] = ["SSH_", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS"];
+/// What `ssh` reads beside its files: the agent.
+const FOR_SSH: [&str; 1] = ["SSH_"];
 
 /// How long it may take to connect; `ssh` has a handshake and perhaps a jump host before it.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -113,10 +113,11 @@ impl Connector {
     }
 }
 
-/// The words after `ssh`. `--` ends its options; what follows the host is read by the far side's shell, and consists
-/// of fixed words and a path of harmless characters.
+/// The words after `ssh`. It asks nobody for anything: a question about a host's key or a passphrase would stand in the
+/// middle of the live view, or be waited for where nobody is. `--` ends its options; what follows the host is read by the
+/// far side's shell, and consists of fixed words and a path of harmless characters.
 fn arguments(ssh: &Ssh) -> Vec<String> {
-    let mut words: Vec<String> = ["-T", "-o", "ConnectTimeout=20"].map(str::to_owned).into();
+    let mut words: Vec<String> = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"].map(str::to_owned).into();
     if let Some(user) = &ssh.user {
         words.extend(["-l".to_owned(), user.clone()]);
     }
@@ -143,7 +144,7 @@ pub(super) fn ssh_hint(address: &Address, why: &str) -> Option<&'static str> {
         ),
         (
             &["Permission denied", "Too many authentication failures"],
-            "give ssh a key that this host takes: an agent, or `IdentityFile` in ~/.ssh/config",
+            "give ssh a key that this host takes, without a question: by an agent (ssh-add), or `IdentityFile` in ~/.ssh/config",
         ),
         (
             &["command not found", "docker: not found", "No such file or directory"],
@@ -243,7 +244,7 @@ mod tests {
         let Ok(Address::Ssh(ssh)) = parse("ssh://me@h:2222/run/d.sock", None) else { panic!() };
         assert_eq!(
             arguments(&ssh).join(" "),
-            "-T -o ConnectTimeout=20 -l me -p 2222 -- h docker --host unix:///run/d.sock system dial-stdio"
+            "-T -o BatchMode=yes -o ConnectTimeout=20 -l me -p 2222 -- h docker --host unix:///run/d.sock system dial-stdio"
         );
     }
 }

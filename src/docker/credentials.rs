@@ -15,10 +15,35 @@ use tokio::process::Command;
 
 use super::config_file::{self, ConfigFile, StoredLogin};
 use crate::secret::Secret;
-use crate::vars::{TOKENS, Vars};
+use crate::vars::{self, Vars};
 
 /// How long a credential helper may take; some of them ask a person or a network service.
 const HELPER: Duration = Duration::from_secs(20);
+/// What the helpers that keep logins on this machine read: whose keyring it is and where, and how to ask for its key.
+const FOR_HELPERS: [&str; 9] = [
+    "DOCKER_CONFIG",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "GNUPGHOME",
+    "GPG_",
+    "PASSWORD_STORE_",
+    "SSH_AUTH_SOCK",
+];
+/// What those read besides that ask a cloud for a login.
+const FOR_CLOUDS: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_",
+    "REQUESTS_CA_BUNDLE",
+];
 /// How Docker's configuration names Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -100,6 +125,18 @@ fn stored(login: &StoredLogin) -> Option<Login> {
     (!login.username.is_empty()).then(|| Login { username: login.username.clone(), secret: password })
 }
 
+/// The variables that a helper gets. Credentials of a cloud go to that cloud's own helper alone, which has no other way to
+/// them in a pipeline; the secrets of the environments go to none.
+fn environment(helper: &str) -> Vec<&'static str> {
+    let cloud: &[&str] = match helper {
+        "ecr-login" => &["AWS_"],
+        "gcloud" | "gcr" => &["CLOUDSDK_", "GOOGLE_APPLICATION_CREDENTIALS"],
+        "acr-env" => &["AZURE_"],
+        _ => return FOR_HELPERS.to_vec(),
+    };
+    [&FOR_HELPERS[..], &FOR_CLOUDS, cloud].concat()
+}
+
 /// Runs `docker-credential-NAME get`, with the registry on its standard input and no shell in between.
 async fn ask_helper(name: &str, server: &str) -> Option<Login> {
     #[derive(Deserialize)]
@@ -112,12 +149,10 @@ async fn ask_helper(name: &str, server: &str) -> Option<Login> {
         return None;
     }
     let run = async {
-        let mut helper = Command::new(format!("docker-credential-{name}"));
-        for token in TOKENS {
-            helper.env_remove(token);
-        }
-        let mut child = helper
+        let mut child = Command::new(format!("docker-credential-{name}"))
             .arg("get")
+            .env_clear()
+            .envs(vars::for_program(&environment(name)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -28,6 +28,8 @@ const NEWEST_API: Version = Version(1, 51);
 const FIRST_WITH_BUILDKIT: Version = Version(1, 39);
 /// How long an engine may take to say that it is there; `ssh` included.
 const PATIENCE: Duration = Duration::from_secs(35);
+/// How long it may look around before it says how it is; there it asks its storage and its plugins.
+const INFO: Duration = Duration::from_secs(20);
 /// How long bollard waits for the first line of an answer, in seconds.
 const BOLLARD_PATIENCE: u64 = 120;
 
@@ -140,8 +142,12 @@ impl Engine {
     async fn acquaint(vars: &Vars, client: Client, ping: &HeaderMap, name: Option<String>) -> Result<Self> {
         let address = client.connector().address().to_string();
         let doing = || format!("the engine at {address} does not say what it is");
-        let version: VersionAnswer =
-            client.get("/version", "").await.map_err(|error| error.during(Exit::Build, doing()))?;
+        let late = |_| {
+            let error = Error::new(Exit::Build, doing()).cause(format!("no answer within {} s", PATIENCE.as_secs()));
+            error.hint(client.if_gone())
+        };
+        let version = tokio::time::timeout(PATIENCE, client.get("/version", "")).await.map_err(late)?;
+        let version: VersionAnswer = version.map_err(|error| error.during(Exit::Build, doing()))?;
         if version.os != "linux" {
             let what =
                 format!("the engine at {address} runs {} containers, and only linux images can be built", version.os);
@@ -149,8 +155,9 @@ impl Engine {
         }
         let api = spoken(&version);
         let client = client.at_version(&api.to_string());
-        // Bitbucket's Docker may refuse this one; what it would tell has defaults.
-        let info: InfoAnswer = client.get("/info", "").await.unwrap_or_default();
+        // Bitbucket's Docker may refuse this one, and a sick engine takes for ever; what it would tell has defaults.
+        let info = tokio::time::timeout(INFO, client.get("/info", "")).await;
+        let info: InfoAnswer = info.ok().and_then(Result::ok).unwrap_or_default();
         let facts = EngineFacts {
             name,
             buildkit: api >= FIRST_WITH_BUILDKIT && !ping.contains_key("libpod-api-version"),

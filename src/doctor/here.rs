@@ -15,7 +15,7 @@ use crate::standing::Standing;
 const EMULATORS: &str = "/proc/sys/fs/binfmt_misc";
 
 pub(super) fn manifest(standing: &Standing, specifications: &[Specification]) -> Check {
-    let services = specifications.first().map_or(0, |specification| specification.services.len());
+    let services = specifications.first().map_or(0, |specification| specification.names.len());
     let services = if services == 1 { "1 service".to_owned() } else { format!("{services} services") };
     Check::works("deploy.yaml", format!("{services} in {}", standing.environments().join(", ")))
 }

@@ -2,9 +2,13 @@
 //! deploy.yaml needs. It reads and changes nothing, so what a write would answer is said to be open.
 
 mod account;
+mod before;
 mod here;
 pub(crate) mod policy;
 mod services;
+mod zips;
+
+use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde::{Serialize, Serializer};
@@ -176,13 +180,26 @@ pub(crate) async fn examine(
         Err(error) => Some(Err(error)),
     };
     checks.push(here::git(repository.as_ref(), standing.as_ref().ok()));
-    for builder in builders(&specifications, question.vars, engine).await {
-        checks.extend(here::engine(&builder, &specifications));
+    if needs_engine(&specifications) {
+        for builder in builders(&specifications, question.vars, engine).await {
+            checks.extend(here::engine(&builder, &specifications));
+        }
     }
     checks.extend(account::variables(question.vars));
-    let all = specifications.iter().map(|specification| environment(specification, question.vars));
+    let before = |specification: &Specification| {
+        let after = specification.environment.after.as_ref()?;
+        standing.as_ref().ok()?.specification(after, &[], question.vars).ok()
+    };
+    let all =
+        specifications.iter().map(|specification| environment(specification, before(specification), question.vars));
     checks.extend(join_all(all).await.into_iter().flatten());
     Ok(checks)
+}
+
+/// Zips are packed without one, and what is promoted is not built. Where deploy.yaml does not say, one is looked for.
+fn needs_engine(specifications: &[Specification]) -> bool {
+    let builds = |one: &Specification| !one.services.is_empty() && !one.environment.promote;
+    specifications.is_empty() || specifications.iter().any(builds)
 }
 
 /// The engines of deploy.yaml, or the one of this process.
@@ -211,14 +228,47 @@ fn specifications(standing: &Standing, question: &Question<'_>) -> Result<Vec<Sp
     names.iter().map(|name| standing.specification(name, &[], question.vars)).collect()
 }
 
-async fn environment(specification: &Specification, vars: &Vars) -> Vec<Check> {
+/// `before`: the environment that has to run a commit first.
+async fn environment(specification: &Specification, before: Option<Specification>, vars: &Vars) -> Vec<Check> {
     let name = &specification.environment.name;
-    let (mut checks, clients) = account::examine(&specification.environment, &Settings::of(vars), vars).await;
+    let settings = Settings::of(vars);
+    let (mut checks, clients) = account::examine(&specification.environment, &settings, vars).await;
     match clients {
-        Some(clients) => checks.extend(services::examine(&clients, specification).await),
-        None => checks.push(Check::unknown("services", "repositories and services cannot be looked at before that")),
+        Some(clients) => {
+            let before = async {
+                match before {
+                    Some(before) => before::examine(specification, before, &settings).await,
+                    None => Vec::new(),
+                }
+            };
+            let (services, before) = tokio::join!(services::examine(&clients, specification), before);
+            checks.extend(services);
+            checks.extend(before);
+            checks.push(permissions(specification, &checks));
+        }
+        None => {
+            let text = "repositories, services and buckets cannot be looked at before that";
+            checks.push(Check::unknown("services", text));
+        }
     }
     checks.into_iter().map(|check| check.at(name)).collect()
+}
+
+/// What was refused, once; and that a write cannot be tried: AWS has no way of asking whether it would be allowed.
+fn permissions(specification: &Specification, checks: &[Check]) -> Check {
+    const POLICY: &str = "`shipit doctor --iam-policy` prints the whole policy that is needed";
+    let refused: BTreeSet<&str> = checks.iter().filter_map(|check| check.missing_action.as_deref()).collect();
+    if !refused.is_empty() {
+        let refused: Vec<&str> = refused.into_iter().collect();
+        return Check::fails("permissions", Exit::Aws, format!("not allowed: {}", refused.join(", ")), POLICY);
+    }
+    let writes = [
+        (!specification.services.is_empty()).then_some(services::WRITES),
+        (!specification.archives.is_empty()).then_some(zips::WRITES),
+    ];
+    let writes: Vec<&str> = writes.into_iter().flatten().collect();
+    let text = format!("every read is allowed; {} cannot be tried without doing it", writes.join(", "));
+    Check::unknown("permissions", text).fix(POLICY)
 }
 
 #[cfg(test)]

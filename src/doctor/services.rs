@@ -1,8 +1,9 @@
-//! The repositories and services of one environment, as a deploy would find them, and what may be read of them.
+//! What one environment deploys, as a deploy would find it, and what may be read of it: its services with their
+//! repositories, its zips.
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 
-use super::{Check, State};
+use super::{Check, State, zips};
 use crate::aws::ecs::list_service_deployments;
 use crate::aws::{Clients, ecr};
 use crate::config::specification::{Service, Specification};
@@ -11,8 +12,8 @@ use crate::exit::Exit;
 use crate::gates;
 use crate::observe::{ObservedService, observe_services};
 
-/// What a deploy writes. AWS has no way of asking whether it would be allowed.
-const WRITES: &str = "pushing an image, ecs:UpdateService and ecs:TagResource";
+/// What a deploy writes.
+pub(super) const WRITES: &str = "pushing an image, ecs:UpdateService and ecs:TagResource";
 
 pub(super) async fn examine(clients: &Clients, specification: &Specification) -> Vec<Check> {
     let services = async {
@@ -20,36 +21,61 @@ pub(super) async fn examine(clients: &Clients, specification: &Specification) ->
         let all = specification.services.iter().zip(seen);
         join_all(all.map(|(service, seen)| examine_one(clients, service, seen))).await
     };
-    let (login, services) = join(ecr::login(clients), services).await;
+    let archives = specification.archives.iter().map(|archive| zips::examine(clients, archive));
+    let (registry, services, archives) =
+        tokio::join!(registry(clients, &specification.services), services, join_all(archives));
+    registry.into_iter().chain(services.into_iter().flatten()).chain(archives.into_iter().flatten()).collect()
+}
+
+/// The login to it, and how it scans where a scan is a gate.
+async fn registry(clients: &Clients, services: &[Service]) -> Vec<Check> {
+    if services.is_empty() {
+        return Vec::new();
+    }
+    let gated: Vec<&Service> = services.iter().filter(|service| is_gated(service)).collect();
+    let scanning = async {
+        match gated.is_empty() {
+            true => None,
+            false => Some(ecr::scan::registry(clients).await),
+        }
+    };
+    let (login, scanning) = tokio::join!(ecr::login(clients), scanning);
     let mut checks = vec![match &login {
         Ok(login) => Check::works("registry", format!("a login to {}", login.host)),
         Err(error) => Check::of_error("registry", error),
     }];
-    let read: Vec<Check> = services.into_iter().flatten().collect();
-    let refused: Vec<&str> = read.iter().filter_map(|check| check.missing_action.as_deref()).collect();
-    let policy = "`shipit doctor --iam-policy` prints the whole policy that is needed";
-    let permissions = match refused.as_slice() {
-        [] => {
-            Check::unknown("permissions", format!("every read is allowed; {WRITES} cannot be tried without doing it"))
-                .fix(policy)
+    match scanning {
+        None => {}
+        Some(Err(error)) => checks.push(Check::of_error("scan", &error)),
+        Some(Ok(scanning)) => {
+            let uncovered: Vec<_> = gated.into_iter().filter_map(|service| gates::scan(service, &scanning)).collect();
+            let kind =
+                if scanning.enhanced { "enhanced, by Inspector" } else { "basic, asked for where it is not on push" };
+            match uncovered.is_empty() {
+                true => checks.push(Check::works("scan", format!("the registry's scanning is {kind}"))),
+                false => checks.extend(uncovered.into_iter().map(|finding| {
+                    Check::fails("scan", finding.exit_code, finding.text, finding.hint.unwrap_or_default())
+                })),
+            }
         }
-        _ => Check::fails("permissions", Exit::Aws, format!("not allowed: {}", distinct(&refused).join(", ")), policy),
-    };
-    checks.extend(read);
-    checks.push(permissions);
+    }
     checks
 }
 
-fn distinct<'w>(words: &[&'w str]) -> Vec<&'w str> {
-    let mut kept: Vec<&str> = words.to_vec();
-    kept.sort_unstable();
-    kept.dedup();
-    kept
+/// Whether a scan is a gate.
+fn is_gated(service: &Service) -> bool {
+    service.scan.as_ref().is_some_and(|scan| scan.fail_on.is_some())
 }
 
 async fn examine_one(clients: &Clients, service: &Service, seen: ObservedService) -> Vec<Check> {
     let records = list_service_deployments(clients, &service.cluster, &service.service, 1).await;
+    let latest = seen.basis.as_ref().and_then(|basis| basis.latest.as_ref().ok()?.as_deref());
+    let scan = match latest {
+        Some(digest) if is_gated(service) => ecr::scan::findings(clients, &service.repository, digest).await.err(),
+        _ => None,
+    };
     let mut checks = vec![repository(service, &seen), ecs(service, &seen)];
+    checks.extend(scan.map(|error| Check::of_error(&service.name, &error)));
     // Where the service is not there, neither is its record.
     if seen.service.is_ok()
         && let Err(error) = &records

@@ -1,5 +1,6 @@
 //! S3: whether a bucket can be used, and objects: looked at, put, copied and listed. Nothing is ever deleted.
 
+mod owner;
 mod put;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use super::error::aws;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
+pub(super) use owner::Owner;
 pub(crate) use put::{Upload, checksum_of_parts, put};
 
 /// `x-amz-copy-source` is percent-encoded but for what stands between names.
@@ -83,6 +85,17 @@ pub(crate) async fn bucket(clients: &Clients, name: &str) -> Result<()> {
         }
         (Some(404), _) => Error::new(Exit::Aws, format!("bucket `{name}` does not exist"))
             .hint("create it in this account and region, or correct `bucket` in deploy.yaml"),
+        (Some(403), elsewhere) => {
+            let mut hint =
+                "allow s3:ListBucket on it for this identity; a policy of the bucket may refuse it, too".to_owned();
+            if let Some(account) = &clients.account {
+                hint += &format!(", and S3 does where the bucket is not that of account {account}");
+            }
+            if let Some(region) = elsewhere {
+                hint += &format!("; it is in {region}, not in {}", clients.region);
+            }
+            Error::new(Exit::Aws, format!("AWS refused s3:HeadBucket on bucket `{name}`")).cause("HTTP 403").hint(hint)
+        }
         _ => refused("s3:HeadBucket", "s3:ListBucket", &format!("bucket `{name}`"), &error),
     })
 }
@@ -178,7 +191,12 @@ where
     let told = Error::new(Exit::Aws, format!("AWS refused {action} on {place}"));
     match (error.code(), error.message(), status) {
         (Some(code @ "AccessDenied"), words, _) => {
-            told.cause(format!("{code}: {}", words.unwrap_or_default())).hint(denied)
+            let words = words.unwrap_or_default();
+            let key = words.split("not authorized to perform: ").nth(1).filter(|action| action.starts_with("kms:"));
+            let key = key.and_then(|action| action.split_whitespace().next());
+            let on_key =
+                |action| format!("allow {action} for this identity on the key that the bucket is encrypted with");
+            told.cause(format!("{code}: {words}")).hint(key.map_or(denied, on_key))
         }
         (code, None, Some(status @ 400..=499)) => {
             let told =

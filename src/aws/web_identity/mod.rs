@@ -102,7 +102,7 @@ fn hint(role: &str, code: &str, words: &str, claims: &Claims) -> Option<String> 
             format!("have in IAM of the role's account {}", provider())
         }
         "IDPCommunicationError" => "AWS could not reach the token's issuer: run it again in a minute".to_owned(),
-        "" => "check the network, the region and AWS_ENDPOINT_URL".to_owned(),
+        "" => "check the network, HTTPS_PROXY and NO_PROXY, the region and AWS_ENDPOINT_URL".to_owned(),
         _ => return None,
     })
 }

@@ -28,6 +28,8 @@ use request::{Asked, permission};
 
 pub(crate) use request::is_s3;
 
+const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
+
 /// One request, and whose it is.
 struct Asking<'a> {
     shared: &'a Arc<Shared>,
@@ -41,7 +43,8 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
     let path = request.uri().path().to_owned();
     let head = request.method() == Method::HEAD;
     let action = format!("s3:{}", asked.operation);
-    let input = json!({"bucket": asked.bucket, "key": asked.key, "query": asked.query});
+    let owner = request.headers().get(EXPECTED_OWNER).and_then(|owner| owner.to_str().ok());
+    let input = json!({"bucket": asked.bucket, "key": asked.key, "query": asked.query, "owner": owner});
     let note = |status| {
         let call = Call { at: clock::now(), operation: action.clone(), status, input: summary(&input) };
         lock(&shared.journal).record(call);
@@ -147,7 +150,8 @@ impl Asking<'_> {
     fn reachable(&self) -> Answered<()> {
         let of = self.shared.read(|state| Some(state.buckets.get(&self.asked.bucket)?.place.clone()));
         let of = of.ok_or_else(|| Fault::with_status(404, "NoSuchBucket", "The specified bucket does not exist"))?;
-        if of.account != self.place.account {
+        let expected = self.header(EXPECTED_OWNER).is_none_or(|owner| owner == of.account);
+        if of.account != self.place.account || !expected {
             return Err(Fault::with_status(403, "AccessDenied", "Access Denied"));
         }
         if of.region != self.place.region {
