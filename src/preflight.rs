@@ -79,7 +79,15 @@ impl Preflight<'_> {
     }
 
     async fn observed(&self) -> Result<Observed> {
-        let mut observed = observe(self.clients, &self.resolved.specification, &self.resolved.revision).await;
+        let Resolved { specification, revision, repository, .. } = self.resolved;
+        let notes = async {
+            match repository {
+                Some(repository) => dead_patterns(repository, &revision.commit, specification).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (mut observed, notes) = tokio::join!(observe(self.clients, specification, revision), notes);
+        observed.notes = notes?;
         if let Some(before) = self.before {
             observed.before = Some(after::read(before.clone(), self.settings).await);
         }
@@ -123,7 +131,7 @@ impl Preflight<'_> {
 
     /// What changed, and how the commit stands to what runs.
     async fn judge(&self, observed: &mut Observed) -> Result<()> {
-        let Resolved { specification, revision, repository, .. } = self.resolved;
+        let Resolved { specification, revision, .. } = self.resolved;
         let judge = self.judge_of_changes().await?;
         let candidates = candidates(self.clients, specification, &observed.services, &observed.archives).await;
         let judgements = self.filter.judge(judge.as_ref(), &candidates).await?;
@@ -135,9 +143,6 @@ impl Preflight<'_> {
         if let (Some(Ok(before)), Some(judge)) = (&mut observed.before, &judge) {
             let name = before.specification.environment.name.clone();
             before.compare(&Judge { environment: &name, ..judge.clone() }, &revision.full()).await?;
-        }
-        if let Some(repository) = repository {
-            observed.notes = dead_patterns(repository, &revision.commit, specification).await?;
         }
         Ok(())
     }

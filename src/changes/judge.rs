@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use futures_util::{StreamExt as _, stream};
+
 use super::scope::Scope;
 use super::settings::Settings;
 use super::subject::Subject;
@@ -17,6 +19,9 @@ use crate::git::diff::Changed;
 use crate::git::past::is_full_hash;
 use crate::revision::short;
 use crate::vars::Vars;
+
+/// Comparisons at once: each service may have a base of its own.
+const AT_ONCE: usize = 4;
 
 /// What is deployed, and where it stands.
 #[derive(Clone)]
@@ -77,9 +82,11 @@ impl Judge<'_> {
                 Base::Unknown(why) => answers[at] = Some(Change::build(why)),
             }
         }
-        for (base, services) in by_base {
+        let bases: Vec<&str> = by_base.keys().copied().collect();
+        let differences = self.differences(&bases).await?;
+        for ((base, services), difference) in by_base.into_iter().zip(differences) {
             let names: Vec<&str> = services.iter().map(|at| asked[*at].name).collect();
-            let changes = match self.difference(base).await? {
+            let changes = match difference {
                 Ok(difference) => self.compare(base, &difference, &names),
                 Err(why) => names.iter().map(|_| Change::build(why.clone())).collect(),
             };
@@ -130,22 +137,42 @@ impl Judge<'_> {
         })
     }
 
-    /// What differs between a base and what is deployed; or why that cannot be told, in words.
-    async fn difference(&self, base: &str) -> Result<std::result::Result<Difference, String>> {
-        let mut files = self.uncommitted.clone();
-        if base != self.head {
-            if !self.repository.bring(base, |text| self.events.note(text)).await? {
-                return Ok(Err(format!("the base {} cannot be had from git, so nobody can tell", short(base))));
-            }
-            match self.repository.diff(base, self.head).await {
-                Ok(changed) => files.extend(changed),
-                Err(error) => return Ok(Err(error.line())),
-            }
+    /// What differs between each base and what is deployed; or why that cannot be told, in words. git compares side by
+    /// side; what it lacks is fetched one after the other, because two fetches would be in each other's way.
+    async fn differences(&self, bases: &[&str]) -> Result<Vec<std::result::Result<Difference, String>>> {
+        let compared = stream::iter(bases).map(async |base| match *base == self.head {
+            true => Ok(Vec::new()),
+            false => self.repository.diff(base, self.head).await,
+        });
+        let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
+        let mut differences = Vec::new();
+        for (base, compared) in bases.iter().zip(compared) {
+            differences.push(match compared {
+                Ok(changed) => Ok(self.with_manifest(base, changed).await?),
+                Err(_) => self.brought(base).await?,
+            });
         }
+        Ok(differences)
+    }
+
+    /// The same for a base that git could not compare with as it is.
+    async fn brought(&self, base: &str) -> Result<std::result::Result<Difference, String>> {
+        if !self.repository.bring(base, |text| self.events.note(text)).await? {
+            return Ok(Err(format!("the base {} cannot be had from git, so nobody can tell", short(base))));
+        }
+        match self.repository.diff(base, self.head).await {
+            Ok(changed) => self.with_manifest(base, changed).await.map(Ok),
+            Err(error) => Ok(Err(error.line())),
+        }
+    }
+
+    async fn with_manifest(&self, base: &str, changed: Vec<Changed>) -> Result<Difference> {
+        let mut files = self.uncommitted.clone();
+        files.extend(changed);
         files.sort();
         files.dedup();
         let manifest = self.earlier(base, &files).await?;
-        Ok(Ok(Difference { files, manifest }))
+        Ok(Difference { files, manifest })
     }
 
     async fn earlier(&self, base: &str, files: &[Changed]) -> Result<Earlier> {

@@ -3,7 +3,10 @@
 //!
 //! Hashes come from tags and labels that others may write, so whoever calls has checked that they are hexadecimal.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Repository;
@@ -28,6 +31,27 @@ pub(crate) enum Ancestry {
     No,
     /// A shallow clone denies what it cannot see, and git may fail.
     Unknown,
+}
+
+/// What came of the fetches so far: nothing is asked for twice, and a remote that kept silent once is asked no more.
+#[derive(Debug, Default)]
+pub(super) struct Fetches {
+    lacking: Mutex<BTreeSet<String>>,
+    silent: AtomicBool,
+}
+
+impl Fetches {
+    fn is_in_vain(&self, commit: &str) -> bool {
+        self.is_silent() || self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(commit)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    fn lacks(&self, commit: &str) {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(commit.to_owned());
+    }
 }
 
 impl Repository {
@@ -63,6 +87,9 @@ impl Repository {
         if self.has(commit).await? {
             return Ok(true);
         }
+        if self.fetches.is_in_vain(commit) {
+            return Ok(false);
+        }
         let Some(remote) = self.remote().await? else { return Ok(false) };
         let shallow = self.is_shallow().await?;
         let began = Instant::now();
@@ -81,6 +108,9 @@ impl Repository {
             why = self.fetch(&[step, &remote], began).await?.or(why);
         }
         let here = self.has(commit).await?;
+        if !here {
+            self.fetches.lacks(commit);
+        }
         if let Some(why) = why.filter(|_| !here) {
             say(format!("{} could not be fetched from {remote}: {why}", short(commit)));
         }
@@ -152,13 +182,19 @@ impl Repository {
         let options = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"];
         let args = [&options[..], what].concat();
         let left = PATIENCE.saturating_sub(began.elapsed());
+        if self.fetches.is_silent() {
+            return Ok(Some("it did not answer in time before".to_owned()));
+        }
         match tokio::time::timeout(left, git_remote(&self.top, &args)).await {
             Ok(answer) => {
                 let answer = answer?;
                 let why = answer.error.lines().last().unwrap_or("git says nothing of the cause").trim();
                 Ok((!answer.success).then(|| sanitize(why).into_owned()))
             }
-            Err(_) => Ok(Some(format!("it took longer than {} s", PATIENCE.as_secs()))),
+            Err(_) => {
+                self.fetches.silent.store(true, Ordering::Relaxed);
+                Ok(Some(format!("it took longer than {} s", PATIENCE.as_secs())))
+            }
         }
     }
 }
