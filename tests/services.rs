@@ -104,14 +104,32 @@ fn dependencies_that_cannot_be_are_told_with_their_place() {
 
 const SIX: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-/// Five are deployed, `f` is not; the table and the exit code say so.
-fn five_of_six(project: &Project, exit: i32, verdict: &str) {
+/// What becomes of the first five, and of `f`; the table and the exit code say so.
+#[track_caller]
+fn five_and_the_sixth(project: &Project, exit: i32, five: &str, sixth: &str) {
     let ran = project.shipit(&["deploy", "--output", "json"]).exits(exit);
     let ended = verdicts(&ran.finished());
     for name in &SIX[..5] {
-        assert_eq!(named(&ended, name), "deployed");
+        assert_eq!(named(&ended, name), five);
     }
-    assert_eq!(named(&ended, "f"), verdict);
+    assert_eq!(named(&ended, "f"), sixth);
+}
+
+/// Once what was wrong is mended, the next run touches only the sixth.
+#[track_caller]
+fn then_only_the_sixth(project: &Project, aws: &StandIn) {
+    let before = aws.operations().len();
+    five_and_the_sixth(project, 0, "unchanged", "deployed");
+    assert_eq!(rolled(aws).pop().as_deref(), Some("f"));
+    let sent = aws.operations().split_off(before);
+    let of_others: Vec<&String> = sent
+        .iter()
+        .filter(|call| call.contains(" /v2/") && !call.starts_with("GET /v2/ ") && call.contains("-dev/"))
+        .filter(|call| !call.contains("/v2/f-dev/"))
+        .collect();
+    assert!(of_others.is_empty(), "{of_others:?}");
+    let puts = sent.iter().filter(|call| call.ends_with(":UpdateService")).count();
+    assert_eq!(puts, 1);
 }
 
 #[test]
@@ -119,8 +137,10 @@ fn one_of_six_that_cannot_be_built_stops_nobody() {
     let project = project(&SIX, &[]).file("f/Dockerfile", "FROM scratch\nCOPY nowhere /app\n").committed();
     let aws = StandIn::scripted(&project, "{}");
     let project = project.with_aws(&aws).with_engine();
-    five_of_six(&project, 5, "build-failed");
+    five_and_the_sixth(&project, 5, "deployed", "build-failed");
     assert_eq!(rolled(&aws).len(), 5);
+    let project = project.file("f/Dockerfile", "FROM scratch\nCOPY app /app\n").committed();
+    then_only_the_sixth(&project, &aws);
 }
 
 #[test]
@@ -129,19 +149,22 @@ fn one_of_six_that_cannot_be_pushed_stops_nobody() {
     let fault = r#"{"faults": [{"operation": "PutImage", "repository": "f-dev", "status": 403, "error": "DENIED", "message": "no"}]}"#;
     let aws = StandIn::scripted(&project, fault);
     let project = project.with_aws(&aws).with_engine();
-    five_of_six(&project, 6, "push-failed");
+    five_and_the_sixth(&project, 6, "deployed", "push-failed");
     assert_eq!(rolled(&aws).len(), 5);
+    aws.follow("{}");
+    then_only_the_sixth(&project, &aws);
 }
 
 #[test]
 fn one_of_six_whose_tasks_die_stops_nobody() {
     let project = project(&SIX, &[]);
-    let script =
-        r#"{"speed": 5, "services": {"dev/f": {"deployments": [{"tasks": [{"exit": {"after_ms": 50, "code": 3}}]}]}}}"#;
+    let script = r#"{"speed": 5, "services": {"dev/f": {"deployments": [
+        {"tasks": [{"exit": {"after_ms": 50, "code": 3}}]}, {}]}}}"#;
     let aws = StandIn::scripted(&project, script);
     let project = project.with_aws(&aws).with_engine();
-    five_of_six(&project, 8, "rollout-failed");
+    five_and_the_sixth(&project, 8, "deployed", "rollout-failed");
     assert_eq!(rolled(&aws).len(), 6);
+    then_only_the_sixth(&project, &aws);
 }
 
 #[test]

@@ -128,14 +128,19 @@ impl Repository {
         Ok(if denied { Ancestry::No } else { Ancestry::Unknown })
     }
 
-    /// Fetches the newer part of the history of a commit, where this clone is too shallow to have it.
-    pub(crate) async fn bring_history(&self, commit: &str, say: impl Fn(String)) -> Result<()> {
+    /// Fetches the newer part of the history of two commits, where this clone is too shallow to have it: `theirs` is one
+    /// that the remote has, `ours` may not have been pushed yet.
+    pub(crate) async fn bring_history(&self, ours: &str, theirs: &str, say: impl Fn(String)) -> Result<()> {
         if !self.is_shallow().await? {
             return Ok(());
         }
         let Some(remote) = self.remote().await? else { return Ok(()) };
-        say(format!("this clone is shallow: the history of {} is fetched from {remote}", short(commit)));
-        self.fetch(&[HISTORY, &remote, commit], Instant::now()).await.map(drop)
+        say(format!("this clone is shallow: the history of {} is fetched from {remote}", short(theirs)));
+        let began = Instant::now();
+        if self.fetch(&[HISTORY, &remote, ours, theirs], began).await?.is_some() {
+            self.fetch(&[HISTORY, &remote, theirs], began).await?;
+        }
+        Ok(())
     }
 
     /// Where the two lines of history parted. A shallow clone is deepened until it can tell, or all of it is here.

@@ -85,7 +85,9 @@ impl Ship<'_> {
             None => Ok(()),
             Some(other) => {
                 let text = format!("another rollout began before this one could: {other}");
-                Err(refused(Error::new(Exit::Gate, text).hint("run it again when that rollout has ended")))
+                let error = Error::new(Exit::Gate, text).hint("run it again when that rollout has ended");
+                // It took the image that `latest` is, or has moved it.
+                Err(refused(error).leaving_latest())
             }
         }
     }
