@@ -51,7 +51,7 @@ pub(crate) struct Asked<'a> {
 /// What one base has to say.
 struct Difference {
     files: Vec<Changed>,
-    /// deploy.yaml as it was there, where it is not the same file.
+    /// deploy.yaml as it was there, where it is not the same text.
     manifest: Earlier,
 }
 
@@ -140,15 +140,12 @@ impl Judge<'_> {
     /// What differs between each base and what is deployed; or why that cannot be told, in words. git compares side by
     /// side; what it lacks is fetched one after the other, because two fetches would be in each other's way.
     async fn differences(&self, bases: &[&str]) -> Result<Vec<std::result::Result<Difference, String>>> {
-        let compared = stream::iter(bases).map(async |base| match *base == self.head {
-            true => Ok(Vec::new()),
-            false => self.repository.diff(base, self.head).await,
-        });
-        let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
+        let found = stream::iter(bases).map(|base| self.difference(base)).buffered(AT_ONCE);
+        let found: Vec<Result<Difference>> = found.collect().await;
         let mut differences = Vec::new();
-        for (base, compared) in bases.iter().zip(compared) {
-            differences.push(match compared {
-                Ok(changed) => Ok(self.with_manifest(base, changed).await?),
+        for (base, found) in bases.iter().zip(found) {
+            differences.push(match found {
+                Ok(difference) => Ok(difference),
                 Err(_) => self.brought(base).await?,
             });
         }
@@ -160,35 +157,35 @@ impl Judge<'_> {
         if !self.repository.bring(base, |text| self.events.note(text)).await? {
             return Ok(Err(format!("the base {} cannot be had from git, so nobody can tell", short(base))));
         }
-        match self.repository.diff(base, self.head).await {
-            Ok(changed) => self.with_manifest(base, changed).await.map(Ok),
-            Err(error) => Ok(Err(error.line())),
-        }
+        Ok(self.difference(base).await.map_err(|error| error.line()))
     }
 
-    async fn with_manifest(&self, base: &str, changed: Vec<Changed>) -> Result<Difference> {
-        let mut files = self.uncommitted.clone();
-        files.extend(changed);
+    async fn difference(&self, base: &str) -> Result<Difference> {
+        let committed = async {
+            match base == self.head {
+                true => Ok(Vec::new()),
+                false => self.repository.diff(base, self.head).await,
+            }
+        };
+        let (mut files, manifest) = tokio::try_join!(committed, self.earlier(base))?;
+        files.extend(self.uncommitted.iter().cloned());
         files.sort();
         files.dedup();
-        let manifest = self.earlier(base, &files).await?;
         Ok(Difference { files, manifest })
     }
 
-    async fn earlier(&self, base: &str, files: &[Changed]) -> Result<Earlier> {
+    /// By its text, and not by what git says of the file: it may be one that git does not know.
+    async fn earlier(&self, base: &str) -> Result<Earlier> {
         let Some(path) = self.repository.relative(self.config) else {
             return Ok(Earlier::Unreadable("deploy.yaml is not in this repository, so git cannot tell what it was"));
         };
-        let same = |path: &str| !files.iter().any(|file| file.path == path.as_bytes());
         if std::path::absolute(self.config).is_ok_and(|config| config.is_symlink()) {
             // The link itself may have been another one.
             return Ok(Earlier::Unreadable("deploy.yaml is a symbolic link, so git cannot tell what it was"));
         }
-        if same(&path) {
-            return Ok(Earlier::Same);
-        }
         Ok(match self.repository.show(base, Path::new(&path)).await? {
             None => Earlier::Unreadable("there was no deploy.yaml at the base"),
+            Some(bytes) if bytes == self.manifest.text.as_bytes() => Earlier::Same,
             Some(bytes) => match config::earlier(&bytes, &self.manifest.root) {
                 Some(manifest) => Earlier::Read(Box::new(manifest)),
                 None => Earlier::Unreadable("this version of shipit cannot read deploy.yaml as it was at the base"),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::base::{Base, Found, LABEL, by_label, by_record};
-use crate::aws::ecs::Tag;
+use crate::aws::ecs::{self, Desired, Tag};
 use crate::aws::{Clients, ecr};
 use crate::config::specification::Service;
 use crate::error::{Error, Result};
@@ -15,6 +15,9 @@ use crate::observe::ObservedService;
 
 /// A lifecycle rule takes images away, whether they run or not.
 const GONE: &str = "no known base: the repository does not have the image that runs any more";
+
+/// ECS calls a rollout complete once its tasks have run for a moment, and a deploy that failed leaves such an image there.
+const DIES: &str = "no known base: the tasks of what runs end by themselves, and nobody has proven it";
 
 /// What one service runs, as far as it can be told.
 #[derive(Clone, Debug)]
@@ -39,11 +42,16 @@ pub(crate) async fn running(clients: &Clients, service: &Service, seen: &Observe
         Found::Base(base) => Running { base: Ok(base), revision: recorded, not_ours: None },
         Found::Label { digest } => {
             let architecture = service.platform.architecture();
+            let dies = match dies(clients, service, seen).await {
+                Ok(dies) => dies,
+                Err(error) => return Running { base: Err(error), revision: recorded, not_ours: None },
+            };
             let labels = labels(clients, &service.repository, &digest, architecture).await;
             let label = labels.as_ref().ok().and_then(|labels| labels.as_ref()?.get(LABEL));
             let other = seen.tag(Tag::Digest).is_some_and(|recorded| recorded != digest);
             Running {
                 base: match &labels {
+                    Ok(Some(_)) if dies => Ok(Base::Unknown(DIES.to_owned())),
                     Ok(Some(_)) => Ok(by_label(label.map(String::as_str))),
                     Ok(None) => Ok(Base::Unknown(GONE.to_owned())),
                     Err(error) => Err(error.clone()),
@@ -53,6 +61,13 @@ pub(crate) async fn running(clients: &Clients, service: &Service, seen: &Observe
             }
         }
     }
+}
+
+/// Whether what runs without shipit's proof dies again and again.
+async fn dies(clients: &Clients, service: &Service, seen: &ObservedService) -> Result<bool> {
+    let Ok(found) = &seen.service else { return Ok(false) };
+    let stopped = ecs::list_tasks(clients, &service.cluster, &service.service, Desired::Stopped).await?;
+    Ok(gates::dies(found, &stopped, service))
 }
 
 /// The labels of the image with this digest; `None` where the repository does not have it any more.

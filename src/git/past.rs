@@ -66,12 +66,15 @@ impl Repository {
     pub(crate) async fn branch_there(&self, name: &str) -> Result<Option<String>> {
         let Some(remote) = self.remote().await? else { return Ok(None) };
         let Some(branch) = name.strip_prefix(&format!("{remote}/")) else { return Ok(None) };
-        let asked = ["ls-remote", "--quiet", "--end-of-options", &remote, &format!("refs/heads/{branch}")];
+        let wanted = format!("refs/heads/{branch}");
+        let asked = ["ls-remote", "--quiet", "--end-of-options", &remote, &wanted];
         match tokio::time::timeout(PATIENCE, git_remote(&self.top, &asked)).await {
             Ok(answer) => {
                 let answer = answer?;
-                let hash = answer.line().and_then(|line| line.split_whitespace().next());
-                Ok(hash.filter(|hash| is_full_hash(hash)).map(str::to_owned))
+                // What is asked for is a pattern, and others may fit it.
+                let mut lines = answer.output.lines().filter_map(|line| line.split_once('\t'));
+                let hash = lines.find(|(hash, name)| *name == wanted && is_full_hash(hash));
+                Ok(hash.filter(|_| answer.success).map(|(hash, _)| hash.to_owned()))
             }
             Err(_) => Ok(None),
         }

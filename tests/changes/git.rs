@@ -332,3 +332,13 @@ fn the_repository_of_another_user_is_refused_with_what_to_do() {
     let project = project.file(".home/.gitconfig", "[safe]\n\tdirectory = *\n");
     assert_eq!(project.shipit(&args).exits(0).stdout, "api\n");
 }
+
+#[test]
+fn a_deploy_yaml_that_git_does_not_know_is_a_change() {
+    let project = shop().file(".gitignore", "own.yaml\n").committed().file("own.yaml", MANIFEST);
+    let rows = rows(&project, "HEAD", &["--config", "own.yaml"]);
+    for row in &rows {
+        assert_eq!(row["changed"], true);
+        assert!(row["reason"].as_str().expect("a reason").contains("there was no deploy.yaml at the base"), "{row}");
+    }
+}
