@@ -16,7 +16,7 @@ use crate::aws::identity::{Identity, identity};
 use crate::aws::{Clients, Settings, ecr};
 use crate::changes::{Asked, Judge, by_release};
 use crate::config::specification::{Service, Specification};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::gates;
 use crate::observe::{ObservedService, what_runs};
@@ -94,6 +94,41 @@ impl Before {
             release.same = change.is_nothing();
         }
         Ok(())
+    }
+}
+
+impl Before {
+    /// Looks once more, just before anything is moved: a rollback there says that the commit is not good enough. `digest`:
+    /// what is promoted is this very image.
+    ///
+    /// # Errors
+    /// It no longer runs there as it did when the plan was made ([`Exit::Gate`]), or cannot be read.
+    pub(crate) async fn still(&self, name: &str, digest: Option<&str>) -> Result<()> {
+        let Some(then) = self.releases.iter().find(|release| release.service == name) else { return Ok(()) };
+        let now = if let Some(service) = self.service(name) {
+            release(&self.clients, service).await?
+        } else if let Some(archive) = self.specification.archives.iter().find(|archive| archive.name == name) {
+            archive::release(&self.clients, archive).await?
+        } else {
+            return Ok(());
+        };
+        let (what, same) = match digest {
+            Some(digest) => ("the image", now.digest.as_deref() == Some(digest)),
+            None => ("the commit", now.revision == then.revision),
+        };
+        let why = match now.unproven {
+            None if same => return Ok(()),
+            Some(reason) if same => reason,
+            _ => now
+                .revision
+                .map_or("something else runs there now".to_owned(), |runs| format!("{} runs there now", short(&runs))),
+        };
+        let environment = &self.specification.environment.name;
+        Err(Error::new(Exit::Gate, format!("{what} no longer runs in `{environment}` as it did")).cause(why).hint(
+            format!(
+                "nothing was rolled, and what is live is as it was; look at it there: shipit status --env {environment}"
+            ),
+        ))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aws::ecr::scan::Registry;
 use crate::aws::ecs::{
-    Container, Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, Tag, TaskDefinition,
+    Container, Controller, DeploymentStatus, RolloutState, Service, ServiceStatus, Tag, Task, TaskDefinition,
 };
 use crate::aws::identity::Identity;
 use crate::changes::{Judgement, Order};
@@ -247,11 +247,16 @@ pub(crate) fn only_fails(found: &Service, seen: &ObservedService, service: &spec
         return true;
     }
     let Some(primary) = found.primary() else { return false };
-    let failures = seen.stopped.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, |tasks| {
-        let ours = tasks.iter().filter(|task| task.started_by.as_deref() == Some(&primary.id));
-        ours.filter(|task| Failure::of(task, service.container.as_deref().unwrap_or(&service.name)).is_some()).count()
-    });
-    primary.running < primary.desired && failures >= 2
+    let stopped = seen.stopped.as_ref().and_then(|read| read.as_ref().ok());
+    primary.running < primary.desired && stopped.is_some_and(|stopped| dies(found, stopped, service))
+}
+
+/// Tasks of the PRIMARY deployment ended by themselves, and more than once.
+pub(crate) fn dies(found: &Service, stopped: &[Task], service: &specification::Service) -> bool {
+    let Some(primary) = found.primary() else { return false };
+    let container = service.container.as_deref().unwrap_or(&service.name);
+    let ours = stopped.iter().filter(|task| task.started_by.as_deref() == Some(&primary.id));
+    ours.filter(|task| Failure::of(task, container).is_some()).count() >= 2
 }
 
 fn task_definition(

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::{join, try_join_all};
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
@@ -80,15 +80,23 @@ impl Preflight<'_> {
     }
 
     async fn observed(&self) -> Result<Observed> {
-        let Resolved { specification, revision, .. } = self.resolved;
+        let Resolved { specification, revision, repository, .. } = self.resolved;
         let before = async {
             match self.before {
                 Some(before) => Some(after::read(before.clone(), self.settings).await),
                 None => None,
             }
         };
-        let (mut observed, before) = join(observe(self.clients, specification, &revision.full()), before).await;
+        let notes = async {
+            match repository {
+                Some(repository) => dead_patterns(repository, &revision.commit, specification).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let commit = revision.full();
+        let (mut observed, before, notes) = tokio::join!(observe(self.clients, specification, &commit), before, notes);
         observed.before = before;
+        observed.notes = notes?;
         // The filter needs more of those whose record does not tell the base, the plan of those that it lets through.
         self.look_closer(&mut observed, |service, seen| !is_told_by_record(service, seen)).await;
         self.judge(&mut observed).await?;
@@ -138,7 +146,7 @@ impl Preflight<'_> {
 
     /// What changed, and how the commit stands to what runs.
     async fn judge(&self, observed: &mut Observed) -> Result<()> {
-        let Resolved { specification, revision, repository, .. } = self.resolved;
+        let Resolved { specification, revision, .. } = self.resolved;
         let judge = self.judge_of_changes().await?;
         let candidates = candidates(self.clients, specification, &observed.services, &observed.archives).await;
         let judgements = self.filter.judge(judge.as_ref(), &candidates).await?;
@@ -150,9 +158,6 @@ impl Preflight<'_> {
         if let (Some(Ok(before)), Some(judge)) = (&mut observed.before, &judge) {
             let name = before.specification.environment.name.clone();
             before.compare(&Judge { environment: &name, ..judge.clone() }, &revision.full()).await?;
-        }
-        if let Some(repository) = repository {
-            observed.notes = dead_patterns(repository, &revision.commit, specification).await?;
         }
         Ok(())
     }

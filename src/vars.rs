@@ -47,6 +47,17 @@ pub(crate) fn for_program(also: &[&str]) -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| is_for(name, also))).collect()
 }
 
+/// The program that a name means by `PATH`; the name itself where there is none.
+pub(crate) fn program(name: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let is_program = |path: &PathBuf| {
+        path.is_absolute()
+            && path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(is_program).unwrap_or_else(|| name.into())
+}
+
 fn is_for(name: &str, also: &[&str]) -> bool {
     OF_EVERY_PROGRAM.iter().chain(also).any(|wanted| match wanted.strip_suffix('_') {
         Some(_) => name.starts_with(wanted),

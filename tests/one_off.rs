@@ -176,3 +176,15 @@ fn on_this_machine_it_is_a_real_container() {
     let ran = ran.exits(3);
     assert_eq!(ran.stdout, "out\n", "{}", ran.stderr);
 }
+
+#[test]
+fn a_rollout_that_begins_while_before_deploy_runs_is_not_trampled() {
+    let (project, aws, _) = before_the_second("1m", r#"{"exit": {"after_ms": 4000, "code": 0}}"#);
+    let mut run = Running::start(&project, &["deploy"]);
+    run.wait_for_stage("before-deploy");
+    aws.wait_for_more("RunTask", 1);
+    aws.force("dev", "api");
+    let ran = run.ends().exits(4);
+    assert!(ran.finished()["services"][0]["reason"].as_str().is_some_and(|why| why.contains("another rollout began")));
+    assert_eq!(aws.calls("UpdateService").len(), 2, "that of the first deploy, and that of somebody else");
+}

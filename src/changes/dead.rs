@@ -25,8 +25,10 @@ pub(crate) async fn dead_patterns(
         return Ok(Vec::new());
     }
     let tracked = repository.tracked(head).await?;
+    // Of a hundred thousand files this takes a while, and others are read meanwhile.
+    let dead = tokio::task::spawn_blocking(move || dead(patterns, &tracked)).await.unwrap_or_default();
     let sentence = |pattern| format!("the pattern `{pattern}` of deploy.yaml fits no file of this commit");
-    Ok(dead(patterns, &tracked).into_iter().map(sentence).collect())
+    Ok(dead.into_iter().map(sentence).collect())
 }
 
 fn dead(patterns: Vec<Pattern>, tracked: &[Changed]) -> Vec<String> {

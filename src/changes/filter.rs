@@ -1,6 +1,8 @@
 //! The filter of a deploy: which services it is about, what they are compared with, and what else has to be known of
 //! them before anything is decided.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 
 use super::base::by_object;
@@ -138,8 +140,14 @@ impl Filter<'_> {
             judgements[at].change = change;
         }
         let changed = judgements.iter_mut().zip(candidates).filter(|(one, _)| !one.change.is_nothing());
+        // Most services run the same commit, and git is asked once for each.
+        let mut orders: BTreeMap<Option<&str>, Order> = BTreeMap::new();
         for (judgement, Candidate { running, .. }) in changed {
-            judgement.order = judge.order(running.revision.as_deref()).await?;
+            let revision = running.revision.as_deref();
+            if !orders.contains_key(&revision) {
+                orders.insert(revision, judge.order(revision).await?);
+            }
+            judgement.order.clone_from(&orders[&revision]);
             judgement.by_hand = judge.by_hand(running).await?;
         }
         Ok(judgements)
@@ -162,7 +170,7 @@ impl Filter<'_> {
 
 impl Judge<'_> {
     /// A rollback by somebody else looks like this: what runs is not what was recorded, and not newer either.
-    async fn by_hand(&self, running: &Running) -> Result<Option<String>> {
+    pub(crate) async fn by_hand(&self, running: &Running) -> Result<Option<String>> {
         let Some(recorded) = &running.not_ours else { return Ok(None) };
         let text =
             |runs: &str| format!("shipit put {} there, but {runs} runs: somebody else rolled it", short(recorded));

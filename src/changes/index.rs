@@ -14,8 +14,8 @@ pub(super) struct Index {
     /// Those without a wildcard, by their path.
     literals: HashMap<Vec<u8>, Vec<usize>>,
     globs: GlobSet,
-    /// Which pattern each glob is of.
-    of: Vec<usize>,
+    /// Which patterns each glob is of: many services have some of them in common.
+    of: Vec<Vec<usize>>,
 }
 
 impl Index {
@@ -23,16 +23,19 @@ impl Index {
     /// The patterns together are more than can be compiled.
     pub(super) fn new(patterns: Vec<Pattern>) -> Result<Self, globset::Error> {
         let mut literals: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+        let mut alike: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, pattern) in patterns.iter().enumerate() {
+            match pattern.literal() {
+                Some(path) => literals.entry(path.as_bytes().to_owned()).or_default().push(index),
+                None => alike.entry(&pattern.written).or_default().push(index),
+            }
+        }
         let mut globs = GlobSetBuilder::new();
         let mut of = Vec::new();
-        for (index, pattern) in patterns.iter().enumerate() {
-            if let Some(path) = pattern.literal() {
-                literals.entry(path.as_bytes().to_owned()).or_default().push(index);
-            } else {
-                for glob in pattern.globs() {
-                    globs.add(glob);
-                    of.push(index);
-                }
+        for indices in alike.into_values() {
+            for glob in patterns[indices[0]].globs() {
+                globs.add(glob);
+                of.push(indices.clone());
             }
         }
         Ok(Self { patterns, literals, globs: globs.build()?, of })
@@ -54,7 +57,7 @@ impl Index {
         }
         if !self.of.is_empty() {
             let hits = self.globs.matches_candidate(&Candidate::new(as_path(path)));
-            into.extend(hits.into_iter().map(|hit| self.of[hit]));
+            into.extend(hits.into_iter().flat_map(|hit| &self.of[hit]));
         }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use futures_util::{StreamExt as _, stream};
+
 use super::scope::Scope;
 use super::settings::Settings;
 use super::subject::Subject;
@@ -17,6 +19,9 @@ use crate::git::diff::Changed;
 use crate::git::past::is_full_hash;
 use crate::revision::short;
 use crate::vars::Vars;
+
+/// Comparisons at once: each service may have a base of its own.
+const AT_ONCE: usize = 4;
 
 /// What is deployed, and where it stands.
 #[derive(Clone)]
@@ -46,7 +51,7 @@ pub(crate) struct Asked<'a> {
 /// What one base has to say.
 struct Difference {
     files: Vec<Changed>,
-    /// deploy.yaml as it was there, where it is not the same file.
+    /// deploy.yaml as it was there, where it is not the same text.
     manifest: Earlier,
 }
 
@@ -77,9 +82,11 @@ impl Judge<'_> {
                 Base::Unknown(why) => answers[at] = Some(Change::build(why)),
             }
         }
-        for (base, services) in by_base {
+        let bases: Vec<&str> = by_base.keys().copied().collect();
+        let differences = self.differences(&bases).await?;
+        for ((base, services), difference) in by_base.into_iter().zip(differences) {
             let names: Vec<&str> = services.iter().map(|at| asked[*at].name).collect();
-            let changes = match self.difference(base).await? {
+            let changes = match difference {
                 Ok(difference) => self.compare(base, &difference, &names),
                 Err(why) => names.iter().map(|_| Change::build(why.clone())).collect(),
             };
@@ -130,38 +137,55 @@ impl Judge<'_> {
         })
     }
 
-    /// What differs between a base and what is deployed; or why that cannot be told, in words.
-    async fn difference(&self, base: &str) -> Result<std::result::Result<Difference, String>> {
-        let mut files = self.uncommitted.clone();
-        if base != self.head {
-            if !self.repository.bring(base, |text| self.events.note(text)).await? {
-                return Ok(Err(format!("the base {} cannot be had from git, so nobody can tell", short(base))));
-            }
-            match self.repository.diff(base, self.head).await {
-                Ok(changed) => files.extend(changed),
-                Err(error) => return Ok(Err(error.line())),
-            }
+    /// What differs between each base and what is deployed; or why that cannot be told, in words. git compares side by
+    /// side; what it lacks is fetched one after the other, because two fetches would be in each other's way.
+    async fn differences(&self, bases: &[&str]) -> Result<Vec<std::result::Result<Difference, String>>> {
+        let found = stream::iter(bases).map(|base| self.difference(base)).buffered(AT_ONCE);
+        let found: Vec<Result<Difference>> = found.collect().await;
+        let mut differences = Vec::new();
+        for (base, found) in bases.iter().zip(found) {
+            differences.push(match found {
+                Ok(difference) => Ok(difference),
+                Err(_) => self.brought(base).await?,
+            });
         }
-        files.sort();
-        files.dedup();
-        let manifest = self.earlier(base, &files).await?;
-        Ok(Ok(Difference { files, manifest }))
+        Ok(differences)
     }
 
-    async fn earlier(&self, base: &str, files: &[Changed]) -> Result<Earlier> {
+    /// The same for a base that git could not compare with as it is.
+    async fn brought(&self, base: &str) -> Result<std::result::Result<Difference, String>> {
+        if !self.repository.bring(base, |text| self.events.note(text)).await? {
+            return Ok(Err(format!("the base {} cannot be had from git, so nobody can tell", short(base))));
+        }
+        Ok(self.difference(base).await.map_err(|error| error.line()))
+    }
+
+    async fn difference(&self, base: &str) -> Result<Difference> {
+        let committed = async {
+            match base == self.head {
+                true => Ok(Vec::new()),
+                false => self.repository.diff(base, self.head).await,
+            }
+        };
+        let (mut files, manifest) = tokio::try_join!(committed, self.earlier(base))?;
+        files.extend(self.uncommitted.iter().cloned());
+        files.sort();
+        files.dedup();
+        Ok(Difference { files, manifest })
+    }
+
+    /// By its text, and not by what git says of the file: it may be one that git does not know.
+    async fn earlier(&self, base: &str) -> Result<Earlier> {
         let Some(path) = self.repository.relative(self.config) else {
             return Ok(Earlier::Unreadable("deploy.yaml is not in this repository, so git cannot tell what it was"));
         };
-        let same = |path: &str| !files.iter().any(|file| file.path == path.as_bytes());
         if std::path::absolute(self.config).is_ok_and(|config| config.is_symlink()) {
             // The link itself may have been another one.
             return Ok(Earlier::Unreadable("deploy.yaml is a symbolic link, so git cannot tell what it was"));
         }
-        if same(&path) {
-            return Ok(Earlier::Same);
-        }
         Ok(match self.repository.show(base, Path::new(&path)).await? {
             None => Earlier::Unreadable("there was no deploy.yaml at the base"),
+            Some(bytes) if bytes == self.manifest.text.as_bytes() => Earlier::Same,
             Some(bytes) => match config::earlier(&bytes, &self.manifest.root) {
                 Some(manifest) => Earlier::Read(Box::new(manifest)),
                 None => Earlier::Unreadable("this version of shipit cannot read deploy.yaml as it was at the base"),

@@ -37,7 +37,7 @@ impl Judge<'_> {
         }
         let mut order = self.compared(running).await?;
         if matches!(order, Order::Unknown(_)) {
-            self.repository.bring_history(running, say).await?;
+            self.repository.bring_history(self.head, running, say).await?;
             order = self.compared(running).await?;
         }
         Ok(order)

@@ -3,13 +3,21 @@
 //! A read that is refused is an error and never "changed": the pipeline's role lacks a permission, and would deploy
 //! everything each time.
 
+use std::collections::BTreeMap;
+
 use super::base::{Base, Found, LABEL, by_label, by_record};
-use crate::aws::ecs::Tag;
+use crate::aws::ecs::{self, Desired, Tag};
 use crate::aws::{Clients, ecr};
 use crate::config::specification::Service;
 use crate::error::{Error, Result};
 use crate::gates;
 use crate::observe::ObservedService;
+
+/// A lifecycle rule takes images away, whether they run or not.
+const GONE: &str = "no known base: the repository does not have the image that runs any more";
+
+/// ECS calls a rollout complete once its tasks have run for a moment, and a deploy that failed leaves such an image there.
+const DIES: &str = "no known base: the tasks of what runs end by themselves, and nobody has proven it";
 
 /// What one service runs, as far as it can be told.
 #[derive(Clone, Debug)]
@@ -40,22 +48,44 @@ pub(crate) async fn running(clients: &Clients, service: &Service, seen: &Observe
         Found::Base(base) => Running { base: Ok(base), revision: recorded, not_ours: None },
         Found::Label { digest } => {
             let architecture = service.platform.architecture();
-            let label = label(clients, &service.repository, &digest, architecture).await;
+            let dies = match dies(clients, service, seen).await {
+                Ok(dies) => dies,
+                Err(error) => return Running { base: Err(error), revision: recorded, not_ours: None },
+            };
+            let labels = labels(clients, &service.repository, &digest, architecture).await;
+            let label = labels.as_ref().ok().and_then(|labels| labels.as_ref()?.get(LABEL));
             let other = seen.tag(Tag::Digest).is_some_and(|recorded| recorded != digest);
             Running {
-                base: label.as_ref().map(|label| by_label(label.as_deref())).map_err(Clone::clone),
-                revision: recorded.or_else(|| label.ok().flatten()),
+                base: match &labels {
+                    Ok(Some(_)) if dies => Ok(Base::Unknown(DIES.to_owned())),
+                    Ok(Some(_)) => Ok(by_label(label.map(String::as_str))),
+                    Ok(None) => Ok(Base::Unknown(GONE.to_owned())),
+                    Err(error) => Err(error.clone()),
+                },
+                revision: recorded.or_else(|| label.cloned()),
                 not_ours: other.then(|| seen.tag(Tag::Revision).map(str::to_owned)).flatten(),
             }
         }
     }
 }
 
-/// The label of the image with this digest; `None` where it has none, or the repository does not have it any more.
-async fn label(clients: &Clients, repository: &str, digest: &str, architecture: &str) -> Result<Option<String>> {
+/// Whether what runs without shipit's proof dies again and again.
+async fn dies(clients: &Clients, service: &Service, seen: &ObservedService) -> Result<bool> {
+    let Ok(found) = &seen.service else { return Ok(false) };
+    let stopped = ecs::list_tasks(clients, &service.cluster, &service.service, Desired::Stopped).await?;
+    Ok(gates::dies(found, &stopped, service))
+}
+
+/// The labels of the image with this digest; `None` where the repository does not have it any more.
+async fn labels(
+    clients: &Clients,
+    repository: &str,
+    digest: &str,
+    architecture: &str,
+) -> Result<Option<BTreeMap<String, String>>> {
     let Some(manifest) = ecr::manifest(clients, repository, digest).await? else { return Ok(None) };
     let config = ecr::config(clients, repository, &manifest, architecture).await?;
-    Ok(config.image.labels.get(LABEL).cloned())
+    Ok(Some(config.image.labels))
 }
 
 /// The first read, of those that tell what runs, that was refused.

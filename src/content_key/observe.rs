@@ -42,6 +42,10 @@ pub(crate) async fn observe(service: &Service, inputs: Inputs<'_>) -> Result<Key
     };
     let bases = base::identities(&images, platform, inputs.engine, &logins).await?;
     let context = read(service).await?;
+    // The base images may have taken seconds; what is looked at after the build was looked at only now.
+    if tokio::fs::read(&service.dockerfile).await.map_err(unreadable)? != text {
+        return Err(NoKey::new("the Dockerfile changed while it was read"));
+    }
     let records = Records {
         dockerfile: &text,
         target: service.target.as_deref(),

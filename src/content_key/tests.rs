@@ -74,7 +74,10 @@ fn every_record_changes_it() {
     let same = key_with(&context, |_| {}).key;
     type Change = fn(&mut Records<'_>);
     static OTHER: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| bases("sha256:c"));
-    let changes: [(&str, Change); 10] = [
+    static RENAMED: LazyLock<BTreeMap<String, String>> =
+        LazyLock::new(|| BTreeMap::from([("busybox for linux/arm64".to_owned(), "sha256:b".to_owned())]));
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    let changes: [(&str, Change); 13] = [
         ("Dockerfile", |records| records.dockerfile = b"FROM busybox\nCOPY . /x\n"),
         ("target", |records| records.target = None),
         ("platform", |records| records.platform = "linux/arm64"),
@@ -85,7 +88,10 @@ fn every_record_changes_it() {
         // What one value ends with the next one begins with: only the lengths tell them apart.
         ("argument's end", |records| records.args = BTreeMap::from([("A", "1B"), ("", "2")])),
         ("secret's id", |records| records.secrets = vec!["S", "T"]),
+        ("one argument less", |records| records.args = BTreeMap::from([("A", "1")])),
         ("base image", |records| records.bases = &OTHER),
+        ("base image's name or platform", |records| records.bases = &RENAMED),
+        ("no base image", |records| records.bases = &NONE),
     ];
     for (what, change) in changes {
         assert_ne!(key_with(&context, change).key, same, "{what}");
@@ -96,7 +102,7 @@ fn every_record_changes_it() {
 #[test]
 fn every_file_changes_it_and_times_owners_and_the_umask_do_not() {
     type Change = fn(&Path);
-    let changes: [(&str, bool, Change); 13] = [
+    let changes: [(&str, bool, Change); 16] = [
         ("content", true, |path| fs::write(path.join("a"), "two\n").unwrap()),
         ("a file more", true, |path| fs::write(path.join("b"), "").unwrap()),
         ("a file less", true, |path| fs::remove_file(path.join("a")).unwrap()),
@@ -121,6 +127,21 @@ fn every_file_changes_it_and_times_owners_and_the_umask_do_not() {
             fs::write(path.join("new"), "one\n").unwrap();
             set_mode(&path.join("new"), 0o644);
             fs::rename(path.join("new"), path.join("a")).unwrap();
+        }),
+        ("times", false, |path| {
+            fs::File::options().append(true).open(path.join("a")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        }),
+        ("owner", false, |path| {
+            // Only root may give a file away; for anybody else it stays as it is.
+            let _ = std::os::unix::fs::lchown(path.join("d/x"), Some(65534), Some(65534));
+            set_mode(&path.join("d/x"), 0o755);
+        }),
+        ("the order in which they were made", false, |path| {
+            fs::remove_file(path.join("a")).unwrap();
+            fs::remove_file(path.join("l")).unwrap();
+            symlink("a", path.join("l")).unwrap();
+            fs::write(path.join("a"), "one\n").unwrap();
+            set_mode(&path.join("a"), 0o644);
         }),
         ("a second name in place of a copy", false, |path| {
             fs::hard_link(path.join("d/x"), path.join("d/y")).unwrap();

@@ -69,6 +69,10 @@ impl Deliver<'_> {
             self.prove(&zip).await?;
             return Ok(Verdict::Unchanged);
         }
+        if let Some(before) = self.deploy.before {
+            let still = unless_cancelled(self.deploy.cancel, NOTHING_LIVE, before.still(&self.archive.name, None));
+            still.await.map_err(|error| Stop::new(Verdict::Refused, error))?;
+        }
         self.make_live(&zip, &kept).await?;
         self.prove(&zip).await?;
         Ok(Verdict::Deployed)

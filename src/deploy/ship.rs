@@ -125,7 +125,8 @@ impl<'a> Ship<'a> {
         let said = |task: &str, line| self.events.emit(Kind::TaskLog { task: task.to_owned(), line });
         let run = self.one_off(task, digests).run(said).await;
         let ended = run.map_err(|error| failed(error.cause("nothing was rolled")))?;
-        before::verdict(ended, task.timeout).map_err(failed)
+        before::verdict(ended, task.timeout).map_err(failed)?;
+        self.ask_before_roll().await
     }
 
     fn one_off<'t>(&'t self, task: &'t BeforeDeploy, digests: &'t [String]) -> OneOff<'t> {

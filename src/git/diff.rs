@@ -31,9 +31,10 @@ impl Repository {
     /// # Errors
     /// git cannot read one of the two ([`Exit::Usage`]).
     pub(crate) async fn diff(&self, base: &str, head: &str) -> Result<Vec<Changed>> {
-        let trust = format!("safe.directory={}", self.top.display());
         let options = ["--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=none", "--end-of-options"];
-        let args = [&["-c", &trust, "diff-tree", "-r", "-z"], &options[..], &[base, head, "--"]].concat();
+        // What others wrote may be the name of something else than a commit.
+        let (from, to) = (format!("{base}^{{commit}}"), format!("{head}^{{commit}}"));
+        let args = [&["diff-tree", "-r", "-z"], &options[..], &[&from, &to, "--"]].concat();
         let answer = git_raw(&self.top, &args).await?;
         if !answer.success {
             return Err(Error::new(Exit::Usage, format!("git cannot compare {base} with {head}"))

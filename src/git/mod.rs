@@ -11,7 +11,9 @@ pub(crate) mod survey;
 pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use self::past::Fetches;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::git::program::{Answer, git};
@@ -22,6 +24,7 @@ use crate::redact::sanitize;
 pub(crate) struct Repository {
     /// Absolute, symbolic links resolved.
     top: PathBuf,
+    fetches: Arc<Fetches>,
 }
 
 /// The commit that is checked out.
@@ -48,7 +51,7 @@ impl Repository {
             Err(_) => return Ok(None),
         };
         if let Some(top) = answer.line() {
-            return Ok(Some(Self { top: PathBuf::from(top) }));
+            return Ok(Some(Self { top: PathBuf::from(top), fetches: Arc::default() }));
         }
         if answer.error.contains("not a git repository") {
             return Ok(None);
@@ -63,17 +66,14 @@ impl Repository {
 
     /// `Exit::Usage` where there is no commit yet.
     pub(crate) async fn head(&self) -> Result<Head> {
-        let log = ["log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%s%x00%an", "HEAD", "--"];
-        let (revision, reference, log) = tokio::try_join!(
-            git(&self.top, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]),
-            git(&self.top, &["symbolic-ref", "--quiet", "HEAD"]),
-            git(&self.top, &log)
-        )?;
-        let Some(revision) = revision.line() else {
+        let log = ["log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%s%x00%an", "HEAD", "--"];
+        let (reference, log) =
+            tokio::try_join!(git(&self.top, &["symbolic-ref", "--quiet", "HEAD"]), git(&self.top, &log))?;
+        let Some((revision, told)) = log.line().and_then(|line| line.split_once('\0')) else {
             return Err(Error::new(Exit::Usage, format!("the repository {} has no commit yet", self.top.display()))
                 .hint("commit something first: what runs is named by its commit"));
         };
-        let (subject, author) = log.line().and_then(|line| line.split_once('\0')).unwrap_or_default();
+        let (subject, author) = told.split_once('\0').unwrap_or_default();
         Ok(Head {
             revision: revision.to_owned(),
             branch: reference.line().and_then(|name| name.strip_prefix("refs/heads/")).map(str::to_owned),

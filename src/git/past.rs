@@ -3,7 +3,10 @@
 //!
 //! Hashes come from tags and labels that others may write, so whoever calls has checked that they are hexadecimal.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Repository;
@@ -30,6 +33,27 @@ pub(crate) enum Ancestry {
     Unknown,
 }
 
+/// What came of the fetches so far: nothing is asked for twice, and a remote that kept silent once is asked no more.
+#[derive(Debug, Default)]
+pub(super) struct Fetches {
+    lacking: Mutex<BTreeSet<String>>,
+    silent: AtomicBool,
+}
+
+impl Fetches {
+    fn is_in_vain(&self, commit: &str) -> bool {
+        self.is_silent() || self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(commit)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    fn lacks(&self, commit: &str) {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(commit.to_owned());
+    }
+}
+
 impl Repository {
     /// The full hash of a commit under any name that a person may give it.
     pub(crate) async fn commit_named(&self, name: &str) -> Result<Option<String>> {
@@ -42,12 +66,15 @@ impl Repository {
     pub(crate) async fn branch_there(&self, name: &str) -> Result<Option<String>> {
         let Some(remote) = self.remote().await? else { return Ok(None) };
         let Some(branch) = name.strip_prefix(&format!("{remote}/")) else { return Ok(None) };
-        let asked = ["ls-remote", "--quiet", "--end-of-options", &remote, &format!("refs/heads/{branch}")];
+        let wanted = format!("refs/heads/{branch}");
+        let asked = ["ls-remote", "--quiet", "--end-of-options", &remote, &wanted];
         match tokio::time::timeout(PATIENCE, git_remote(&self.top, &asked)).await {
             Ok(answer) => {
                 let answer = answer?;
-                let hash = answer.line().and_then(|line| line.split_whitespace().next());
-                Ok(hash.filter(|hash| is_full_hash(hash)).map(str::to_owned))
+                // What is asked for is a pattern, and others may fit it.
+                let mut lines = answer.output.lines().filter_map(|line| line.split_once('\t'));
+                let hash = lines.find(|(hash, name)| *name == wanted && is_full_hash(hash));
+                Ok(hash.filter(|_| answer.success).map(|(hash, _)| hash.to_owned()))
             }
             Err(_) => Ok(None),
         }
@@ -62,6 +89,9 @@ impl Repository {
     pub(crate) async fn bring(&self, commit: &str, say: impl Fn(String)) -> Result<bool> {
         if self.has(commit).await? {
             return Ok(true);
+        }
+        if self.fetches.is_in_vain(commit) {
+            return Ok(false);
         }
         let Some(remote) = self.remote().await? else { return Ok(false) };
         let shallow = self.is_shallow().await?;
@@ -81,6 +111,9 @@ impl Repository {
             why = self.fetch(&[step, &remote], began).await?.or(why);
         }
         let here = self.has(commit).await?;
+        if !here {
+            self.fetches.lacks(commit);
+        }
         if let Some(why) = why.filter(|_| !here) {
             say(format!("{} could not be fetched from {remote}: {why}", short(commit)));
         }
@@ -98,14 +131,19 @@ impl Repository {
         Ok(if denied { Ancestry::No } else { Ancestry::Unknown })
     }
 
-    /// Fetches the newer part of the history of a commit, where this clone is too shallow to have it.
-    pub(crate) async fn bring_history(&self, commit: &str, say: impl Fn(String)) -> Result<()> {
+    /// Fetches the newer part of the history of two commits, where this clone is too shallow to have it: `theirs` is one
+    /// that the remote has, `ours` may not have been pushed yet.
+    pub(crate) async fn bring_history(&self, ours: &str, theirs: &str, say: impl Fn(String)) -> Result<()> {
         if !self.is_shallow().await? {
             return Ok(());
         }
         let Some(remote) = self.remote().await? else { return Ok(()) };
-        say(format!("this clone is shallow: the history of {} is fetched from {remote}", short(commit)));
-        self.fetch(&[HISTORY, &remote, commit], Instant::now()).await.map(drop)
+        say(format!("this clone is shallow: the history of {} is fetched from {remote}", short(theirs)));
+        let began = Instant::now();
+        if self.fetch(&[HISTORY, &remote, ours, theirs], began).await?.is_some() {
+            self.fetch(&[HISTORY, &remote, theirs], began).await?;
+        }
+        Ok(())
     }
 
     /// Where the two lines of history parted. A shallow clone is deepened until it can tell, or all of it is here.
@@ -152,13 +190,19 @@ impl Repository {
         let options = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"];
         let args = [&options[..], what].concat();
         let left = PATIENCE.saturating_sub(began.elapsed());
+        if self.fetches.is_silent() {
+            return Ok(Some("it did not answer in time before".to_owned()));
+        }
         match tokio::time::timeout(left, git_remote(&self.top, &args)).await {
             Ok(answer) => {
                 let answer = answer?;
                 let why = answer.error.lines().last().unwrap_or("git says nothing of the cause").trim();
                 Ok((!answer.success).then(|| sanitize(why).into_owned()))
             }
-            Err(_) => Ok(Some(format!("it took longer than {} s", PATIENCE.as_secs()))),
+            Err(_) => {
+                self.fetches.silent.store(true, Ordering::Relaxed);
+                Ok(Some(format!("it took longer than {} s", PATIENCE.as_secs())))
+            }
         }
     }
 }

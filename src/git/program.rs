@@ -2,10 +2,13 @@
 //! prompts, and the variables that a hook or an editor leaves behind. It sees no secrets either.
 
 use std::io::ErrorKind;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::{Output, Stdio};
+use std::sync::LazyLock;
 
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -44,6 +47,9 @@ const FOR_TRANSPORT: [&str; 18] = [
     "no_proxy",
 ];
 
+/// Looked for once: a program that is named by its path is started without a copy of this process's memory.
+static GIT: LazyLock<PathBuf> = LazyLock::new(|| vars::program("git"));
+
 /// What git answered.
 pub(super) struct Answer {
     pub(super) success: bool,
@@ -78,18 +84,46 @@ pub(super) async fn ask(dir: &Path, args: &[&str]) -> Option<String> {
 }
 
 pub(super) async fn git_raw(dir: &Path, args: &[&str]) -> Result<RawAnswer> {
-    run(dir, args, &PASSED_ON).await
+    answer(command(dir, args, &PASSED_ON).kill_on_drop(true).output().await)
 }
 
 /// Runs a command that talks to a remote, with what its transport needs from the environment. No hook of the repository
-/// is run, and nobody is asked for a password.
+/// is run, and nobody is asked for a password. Dropping the future asks it to end: killed, it would leave its lock on the
+/// list of where a shallow clone is cut off, and every later fetch would fail.
 pub(super) async fn git_remote(dir: &Path, args: &[&str]) -> Result<Answer> {
     let quiet = ["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"];
-    run(dir, &[&quiet[..], args].concat(), &[&PASSED_ON[..], &FOR_TRANSPORT].concat()).await.map(Answer::from)
+    let mut command = command(dir, &[&quiet[..], args].concat(), &[&PASSED_ON[..], &FOR_TRANSPORT].concat());
+    let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let output = match started {
+        Ok(child) => in_order(child).await,
+        Err(error) => Err(error),
+    };
+    answer(output).map(Answer::from)
 }
 
-async fn run(dir: &Path, args: &[&str], passed_on: &[&str]) -> Result<RawAnswer> {
-    let mut command = Command::new("git");
+/// Ended by a signal that it may answer to, when nobody waits for it any more.
+struct AskedToEnd(Option<Pid>);
+
+impl Drop for AskedToEnd {
+    fn drop(&mut self) {
+        if let Some(process) = self.0 {
+            let _ = kill_process(process, Signal::TERM);
+        }
+    }
+}
+
+async fn in_order(child: Child) -> std::io::Result<Output> {
+    let process = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+    let output = pin!(child.wait_with_output());
+    // Dropped before the child, so that the number is still its own.
+    let mut asked = AskedToEnd(process);
+    let output = output.await;
+    asked.0 = None;
+    output
+}
+
+fn command(dir: &Path, args: &[&str], passed_on: &[&str]) -> Command {
+    let mut command = Command::new(&*GIT);
     command
         .arg("-C")
         .arg(dir)
@@ -105,9 +139,12 @@ async fn run(dir: &Path, args: &[&str], passed_on: &[&str]) -> Result<RawAnswer>
             ("GIT_NO_REPLACE_OBJECTS", "1"),
             ("GIT_LITERAL_PATHSPECS", "1"),
         ])
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = command.output().await.map_err(|error| match error.kind() {
+        .stdin(Stdio::null());
+    command
+}
+
+fn answer(output: std::io::Result<Output>) -> Result<RawAnswer> {
+    let output = output.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::new(Exit::Usage, "git is not installed")
             .hint("install it: the package is called `git` on Debian, Ubuntu, Alpine, Fedora and Homebrew"),
         _ => Error::new(Exit::Usage, "cannot run git").because(&error),

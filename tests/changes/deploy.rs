@@ -1,6 +1,9 @@
 //! The filter of a deploy: what is deployed, what is left as it is, and what is never forgotten.
 
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::support::Running;
 
 fn deployed() -> (Project, StandIn) {
     deployed_with(r#"{"speed": 5, "services": {"dev/api": {}, "dev/web": {}}}"#)
@@ -93,6 +96,67 @@ fn what_a_rollback_took_away_does_not_come_back_with_the_next_commit() {
     assert_eq!(aws.tags("dev", "api").get("shipit:held"), None);
 }
 
+#[test]
+fn two_services_with_one_image_have_a_base_each() {
+    let manifest = MANIFEST.replace(
+        "web: { context: web, repository: \"web-${env}\" }",
+        "worker: { context: api, paths: [api/**], repository: \"api-${env}\" }",
+    );
+    let project = shop().file("deploy.yaml", &manifest).committed();
+    let aws = StandIn::scripted(&project, r#"{"speed": 5, "services": {"dev/api": {}, "dev/worker": {}}}"#);
+    let project = project.with_aws(&aws).with_engine();
+    let ended = |args: &[&str]| -> Vec<String> {
+        let ran = project.shipit(&[&["deploy", "--output", "json"], args].concat()).exits(0);
+        verdicts(&ran).into_iter().map(|(_, verdict)| verdict).collect()
+    };
+    assert_eq!(ended(&[]), ["deployed", "deployed"]);
+    let first = project.head();
+    std::fs::write(project.path("api/app"), "two\n").expect("a file");
+    commit(&project);
+    assert_eq!(ended(&["worker"]), ["deployed"]);
+    assert_eq!(
+        (&aws.tags("dev", "api")["shipit:base"], &aws.tags("dev", "worker")["shipit:base"]),
+        (&Value::from(first), &Value::from(project.head()))
+    );
+    assert_eq!(ended(&[]), ["deployed", "unchanged"]);
+    assert_eq!(ended(&[]), ["unchanged", "unchanged"]);
+}
+
+#[test]
+fn what_is_deployed_of_a_tree_that_was_not_clean_is_no_base() {
+    let (project, aws) = deployed();
+    let project = project.file("api/app", "not committed\n");
+    deploys(&project, &[], ["deployed", "unchanged"]).exits(0);
+    assert!(aws.tags("dev", "api")["shipit:base"].as_str().expect("a base").ends_with("-dirty"));
+    project.git(&["checkout", "--quiet", "--", "."]);
+    let ran = deploys(&project, &["--dry-run"], ["planned", "unchanged"]).exits(0);
+    ran.says("with uncommitted changes");
+}
+
+#[test]
+fn an_image_that_a_lifecycle_rule_took_away_is_no_base() {
+    let (project, aws) = deployed();
+    let digest = aws.latest("api-dev");
+    aws.untag_service("dev", "api", &["shipit:base", "shipit:revision", "shipit:digest"]);
+    let input = serde_json::json!({"repositoryName": "api-dev", "imageIds": [{"imageDigest": digest}]});
+    aws.aws("ecr", "AmazonEC2ContainerRegistry_V20150921.BatchDeleteImage", &input);
+    let ran = deploys(&project, &["--dry-run"], ["planned", "unchanged"]);
+    ran.says("does not have the image that runs any more");
+}
+
+#[test]
+fn labels_that_a_base_image_brought_along_do_not_disturb() {
+    let labels = "LABEL org.opencontainers.image.source=https://example.com/another/repository\n\
+        LABEL org.opencontainers.image.revision=0123456789012345678901234567890123456789\n";
+    let project = shop().file("api/Dockerfile", &format!("{DOCKERFILE}{labels}")).committed();
+    let aws = StandIn::scripted(&project, r#"{"speed": 5, "services": {"dev/api": {}, "dev/web": {}}}"#);
+    let project = project.with_aws(&aws).with_engine();
+    project.shipit(&["deploy"]).exits(0);
+    aws.untag_service("dev", "api", &["shipit:base", "shipit:revision", "shipit:digest"]);
+    let rows = project.shipit(&["changed", "--env", "dev", "--output", "json"]).exits(0).events();
+    assert_eq!((&rows[0]["changed"], &rows[0]["base_from"]), (&Value::from(false), &Value::from("image-label")));
+}
+
 /// A run of the manual step that the commit's own pipeline has for production.
 fn behind_a_manual_step(project: Project) -> Project {
     let pipeline = "pipelines: { branches: { main: [{ step: { script: [shipit deploy] } },
@@ -119,11 +183,7 @@ fn nothing_changed_needs_no_engine_and_no_approval() {
 #[test]
 fn what_runs_tells_its_commit_where_no_tag_does() {
     let (project, aws) = deployed();
-    let arn = aws.service("dev", "api")["serviceArn"].clone();
-    let untag = |keys: &[&str]| {
-        let input = serde_json::json!({"resourceArn": arn, "tagKeys": keys});
-        aws.aws("ecs", "AmazonEC2ContainerServiceV20141113.UntagResource", &input);
-    };
+    let untag = |keys: &[&str]| aws.untag_service("dev", "api", keys);
     untag(&["shipit:base", "shipit:revision", "shipit:digest"]);
     let project = project.file("README.md", "more\n").committed();
     let rows = project.shipit(&["changed", "--env", "dev", "--output", "json"]).exits(0).events();
@@ -131,10 +191,7 @@ fn what_runs_tells_its_commit_where_no_tag_does() {
     assert_eq!(rows[1]["base_from"], "service-tag");
     assert_eq!(aws.calls("GetDownloadUrlForLayer").len(), 1);
     // A tag that does not belong to what runs says nothing.
-    let tag = |key: &str, value: &str| {
-        let input = serde_json::json!({"resourceArn": arn, "tags": [{"key": key, "value": value}]});
-        aws.aws("ecs", "AmazonEC2ContainerServiceV20141113.TagResource", &input);
-    };
+    let tag = |key: &str, value: &str| aws.tag_service("dev", "api", key, value);
     tag("shipit:digest", "sha256:0000");
     tag("shipit:base", &project.head());
     let rows = project.shipit(&["changed", "--env", "dev", "--output", "json"]).exits(0).events();
@@ -142,7 +199,12 @@ fn what_runs_tells_its_commit_where_no_tag_does() {
     // Nor does one that is no commit, or was built from more than a commit.
     let digest = aws.latest("api-dev");
     tag("shipit:digest", &digest);
-    for (value, why) in [("main", "is no commit"), (&format!("{}-dirty", project.head()), "uncommitted changes")] {
+    let tree = project.git(&["rev-parse", "HEAD^{tree}"]);
+    for (value, why) in [
+        ("main", "is no commit"),
+        (&format!("{}-dirty", project.head()), "uncommitted changes"),
+        (tree.trim(), "cannot be had from git"),
+    ] {
         tag("shipit:base", value);
         let rows = project.shipit(&["changed", "--env", "dev", "--output", "json"]).exits(0).events();
         assert_eq!(rows[0]["changed"], true);
@@ -216,17 +278,51 @@ fn a_rollback_by_hand_makes_somebody_choose_before_production() {
     project.shipit(&deploy).exits(0);
     // Somebody moves the tag and forces a deployment, as the manual says.
     aws.tag("api-prod", &good, "latest");
-    let input = serde_json::json!({"cluster": "prod", "service": "api", "forceNewDeployment": true});
-    aws.aws("ecs", "AmazonEC2ContainerServiceV20141113.UpdateService", &input);
+    aws.force("prod", "api");
     project.shipit(&["wait", "--env", "prod", "web"]).exits(0);
     while aws.service("prod", "api")["deployments"].as_array().expect("deployments").len() > 1 {
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     let project = project.file("web/app", "two\n").committed();
     let ran = project.shipit(&deploy).exits(4);
     ran.says("somebody else rolled it").says("shipit deploy --env prod api");
     let ran = project.shipit(&[&deploy[..], &["api", "--output", "json"]].concat()).exits(0);
     assert_eq!(verdicts(&ran), [("api".into(), "deployed".into())]);
+}
+
+#[test]
+fn a_shallow_clone_of_a_newer_commit_knows_that_it_is_newer() {
+    let (project, aws) = deployed();
+    let project = project.file("api/app", "two\n").committed().file("api/app", "three\n").committed();
+    let clone = shallow(&project).with_aws(&aws).with_engine();
+    let ran = deploys(&clone, &["--dry-run"], ["planned", "unchanged"]).exits(0);
+    ran.never_says("too shallow to tell").never_says("is not known").never_says("is older than");
+}
+
+#[test]
+fn an_interrupted_fetch_leaves_no_lock() {
+    let (project, aws) = deployed();
+    let project = project.file("api/app", "two\n").committed();
+    let clone = shallow(&project).with_aws(&aws).with_engine();
+    // The remote takes half a minute over what it is asked for.
+    let slow = clone.path(".git/slow");
+    std::fs::write(&slow, "#!/bin/sh\nexec sleep 30\n").expect("a file");
+    std::fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    let config = format!("[uploadpack]\n\tpackObjectsHook = {}\n", slow.display());
+    let clone = clone.file(".home/.gitconfig", &config);
+    let (lock, deadline) = (clone.path(".git/shallow.lock"), Instant::now() + Duration::from_secs(60));
+    let wait_until = |is_there: bool| {
+        while lock.exists() != is_there {
+            assert!(Instant::now() < deadline, "the lock is there: {}", !is_there);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let run = Running::start(&clone, &["deploy", "--dry-run"]);
+    wait_until(true);
+    run.gets("TERM").exits(130);
+    wait_until(false);
+    let clone = clone.file(".home/.gitconfig", "");
+    deploys(&clone, &["--dry-run"], ["planned", "unchanged"]).exits(0);
 }
 
 const PROMOTED: &str = r#"version: 1

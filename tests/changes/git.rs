@@ -237,3 +237,108 @@ fn a_pattern_that_means_nothing_is_refused_with_its_place() {
     let project = shop().file("deploy.yaml", &MANIFEST.replace("libs/**", "../libs")).committed();
     project.shipit(&["check"]).exits(2).says("deploy.yaml:8").says("there is no `..` in a pattern");
 }
+
+/// The command in a folder of the project.
+fn run_in(project: &Project, folder: &str, args: &[&str]) -> Ran {
+    project.command(args).current_dir(project.path(folder)).output().expect("shipit runs").into()
+}
+
+#[test]
+fn a_run_in_a_folder_sees_the_whole_repository() {
+    let project = shop().file("api/app", "two\n").file("web/app", "two\n").committed();
+    project.git(&["config", "diff.relative", "true"]);
+    let args = ["changed", "--env", "dev", "--base", "HEAD~1", "--format", "lines", "--config", "../deploy.yaml"];
+    let ran = run_in(&project, "web", &args).exits(0);
+    assert_eq!(ran.stdout, "api\nweb\n");
+}
+
+#[test]
+fn a_detached_head_is_a_commit_like_any_other() {
+    let project = shop().file("api/app", "two\n").committed();
+    project.git(&["checkout", "--quiet", "--detach"]);
+    assert_eq!(changed(&project), ["api"]);
+}
+
+#[test]
+fn case_and_the_form_of_letters_count() {
+    // Where the file system does not tell case apart, git is told so; what is compared are the commit's own names.
+    let project = shop();
+    project.git(&["config", "core.ignorecase", "true"]);
+    let project = project.file("API/app", "x\n").committed();
+    assert_eq!(changed(&project), Vec::<String>::new());
+    // The same letter, written as one character in the pattern and as two in the folder's name.
+    let manifest = MANIFEST.replace("libs/**", "\u{e9}t/**");
+    let project = shop().file("deploy.yaml", &manifest).committed().file("e\u{301}t/x", "x\n").committed();
+    let ran = project.shipit(&["changed", "--env", "dev", "--base", "HEAD~1", "--explain"]).exits(0);
+    ran.says("nothing that concerns it has changed").says("the pattern `\u{e9}t/**` of deploy.yaml fits no file");
+    let project = project.file("\u{e9}t/x", "x\n").committed();
+    assert_eq!(changed(&project), ["api"]);
+}
+
+#[test]
+fn what_lies_behind_a_link_is_a_file_of_its_own_path() {
+    let project = shop();
+    std::os::unix::fs::symlink("../libs/x", project.path("web/lib")).expect("a link");
+    commit(&project);
+    let project = project.file("libs/x/l", "other\n").committed();
+    // The builder is sent the link of `web`, and nothing behind it.
+    assert_eq!(changed(&project), ["api"]);
+}
+
+#[test]
+fn a_dockerfile_outside_of_the_context_counts() {
+    let manifest = MANIFEST.replace("{ context: web,", "{ context: web, dockerfile: ../build/web.Dockerfile,");
+    let project = shop().file("deploy.yaml", &manifest).file("build/web.Dockerfile", DOCKERFILE).committed();
+    let project = project.file("build/other", "x\n").committed();
+    assert_eq!(changed(&project), Vec::<String>::new());
+    let project = project.file("build/web.Dockerfile", "FROM scratch\nCOPY app /other\n").committed();
+    assert_eq!(changed(&project), ["web"]);
+    let project = project.file("build/web.Dockerfile.dockerignore", "notes\n").committed();
+    assert_eq!(changed(&project), ["web"]);
+}
+
+#[test]
+fn a_pointer_of_lfs_is_a_file() {
+    let pointer = |number: u32| format!("version https://git-lfs.github.com/spec/v1\noid sha256:{number}\nsize 5\n");
+    let project = shop().file("api/model", &pointer(1)).committed().file("api/model", &pointer(2)).committed();
+    assert_eq!(changed(&project), ["api"]);
+}
+
+#[test]
+fn what_the_remote_does_not_give_by_its_hash_is_deepened_for() {
+    let mut project = shop();
+    let base = project.head();
+    for number in 0..3 {
+        project = project.file("web/app", &format!("{number}\n")).committed();
+    }
+    let clone = shallow(&project);
+    project.git(&["config", "uploadpack.allowAnySHA1InWant", "false"]);
+    // The newer protocol asks for no permission.
+    clone.git(&["config", "protocol.version", "0"]);
+    let ran = clone.shipit(&["changed", "--env", "dev", "--base", &base]).exits(0);
+    ran.says("does not give it by its hash: the clone is deepened").says("web/app changed since");
+}
+
+#[test]
+fn the_repository_of_another_user_is_refused_with_what_to_do() {
+    let project = shop().file("api/app", "two\n").committed();
+    let [top, git] = ["", ".git"].map(|path| project.path(path));
+    // Only root may give a folder away; for others git's own words are taken apart in a test of `git`.
+    if [&top, &git].iter().any(|path| std::os::unix::fs::chown(path, Some(65534), None).is_err()) {
+        return;
+    }
+    let args = ["changed", "--env", "dev", "--base", "HEAD~1", "--format", "lines"];
+    project.shipit(&args).exits(2).says("git does not trust the repository").says("--add safe.directory");
+    let project = project.file(".home/.gitconfig", "[safe]\n\tdirectory = *\n");
+    assert_eq!(project.shipit(&args).exits(0).stdout, "api\n");
+}
+
+#[test]
+fn a_deploy_yaml_that_git_does_not_know_is_a_change() {
+    let project = shop().file(".gitignore", "own.yaml\n").committed().file("own.yaml", MANIFEST);
+    let rows = rows(&project, "HEAD", &["--config", "own.yaml"]);
+    for row in &rows {
+        assert_eq!(row["changed"], true);
+        assert!(row["reason"].as_str().expect("a reason").contains("there was no deploy.yaml at the base"), "{row}");
+    }
+}

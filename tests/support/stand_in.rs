@@ -146,6 +146,26 @@ impl StandIn {
         tags.map(|tag| (tag["key"].as_str().expect("a key").to_owned(), tag["value"].clone())).collect()
     }
 
+    /// Puts a tag on a service, as somebody else would.
+    pub(crate) fn tag_service(&self, cluster: &str, service: &str, key: &str, value: &str) {
+        let arn = self.service(cluster, service)["serviceArn"].clone();
+        let input = serde_json::json!({"resourceArn": arn, "tags": [{"key": key, "value": value}]});
+        self.aws("ecs", "AmazonEC2ContainerServiceV20141113.TagResource", &input);
+    }
+
+    /// Takes tags off a service.
+    pub(crate) fn untag_service(&self, cluster: &str, service: &str, keys: &[&str]) {
+        let arn = self.service(cluster, service)["serviceArn"].clone();
+        let input = serde_json::json!({"resourceArn": arn, "tagKeys": keys});
+        self.aws("ecs", "AmazonEC2ContainerServiceV20141113.UntagResource", &input);
+    }
+
+    /// Rolls a service by hand, and waits for nothing.
+    pub(crate) fn force(&self, cluster: &str, service: &str) {
+        let input = serde_json::json!({"cluster": cluster, "service": service, "forceNewDeployment": true});
+        self.aws("ecs", "AmazonEC2ContainerServiceV20141113.UpdateService", &input);
+    }
+
     /// The tasks with this `startedBy`, in the order of their beginning.
     pub(crate) fn one_offs(&self, cluster: &str, started_by: &str) -> Vec<serde_json::Value> {
         let call = |operation: &str, input: serde_json::Value| {

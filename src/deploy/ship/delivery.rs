@@ -166,7 +166,7 @@ impl<'a> Ship<'a> {
         let failed = |error| Stop::new(Verdict::PushFailed, error);
         for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), image) {
             if tag == "latest" {
-                self.before_latest(ends).await?;
+                self.before_latest(ends, None).await?;
             }
             if let Some(digest) = self.there_for_scan(tag).await.map_err(failed)? {
                 self.trail.digest = Some(digest);
@@ -189,11 +189,11 @@ impl<'a> Ship<'a> {
         self.latest_is_pushed().await
     }
 
-    /// What has to be true before the first thing that others see.
-    pub(super) async fn before_latest(&mut self, ends: &Ends) -> Result<(), Stop> {
+    /// What has to be true before the first thing that others see. `promoted`: the digest that is taken from elsewhere.
+    pub(super) async fn before_latest(&mut self, ends: &Ends, promoted: Option<&str>) -> Result<(), Stop> {
         self.scan().await?;
         self.after_those_before(ends).await?;
-        self.ask_again().await?;
+        self.ask_again(promoted).await?;
         self.alone().await?;
         self.trail.latest = Latest::Pushing;
         Ok(())
