@@ -15,7 +15,7 @@ use crate::aws::identity::{Identity, identity};
 use crate::aws::{Clients, Settings, ecr};
 use crate::changes::{Asked, Judge, by_release};
 use crate::config::specification::{Service, Specification};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::gates;
 use crate::plan::Finding;
@@ -88,6 +88,42 @@ impl Before {
             release.same = change.is_nothing();
         }
         Ok(())
+    }
+
+    /// Looks again, just before something is moved that others see: a build, a scan or a wait may have taken an hour, and a
+    /// rollback there says that this is not good enough. `what` is to follow it: the commit, or the image itself.
+    ///
+    /// # Errors
+    /// It is another one there, or no longer proven ([`Exit::Gate`]); it cannot be read ([`Exit::Aws`]).
+    pub(crate) async fn still_runs(&self, name: &str, what: &str) -> Result<()> {
+        let Self { specification, clients, .. } = self;
+        let service = specification.services.iter().find(|service| service.name == name);
+        let archive = specification.archives.iter().find(|archive| archive.name == name);
+        let now = match (service, archive) {
+            (Some(service), _) => release(clients, service).await?,
+            (None, Some(archive)) => archive::release(clients, archive).await?,
+            (None, None) => return Ok(()),
+        };
+        let then = self.release(name);
+        let is_that = then.is_some_and(|then| (&then.revision, &then.digest) == (&now.revision, &now.digest));
+        let why = match (now.unproven, is_that) {
+            (None, true) => return Ok(()),
+            (Some(reason), _) => reason,
+            (None, false) => now.revision.map_or_else(
+                || "another image runs there now".to_owned(),
+                |runs| format!("{} runs there now", short(&runs)),
+            ),
+        };
+        let environment = &specification.environment.name;
+        Err(Error::new(Exit::Gate, format!("the {what} no longer runs in `{environment}` as it did")).cause(why).hint(
+            format!(
+                "nothing was rolled, and what is live is as it was; look at it there: shipit status --env {environment}"
+            ),
+        ))
+    }
+
+    pub(crate) fn release(&self, name: &str) -> Option<&Release> {
+        self.releases.iter().find(|release| release.service == name)
     }
 }
 

@@ -69,9 +69,18 @@ impl Deliver<'_> {
             self.prove(&zip).await?;
             return Ok(Verdict::Unchanged);
         }
+        self.still_before().await?;
         self.make_live(&zip, &kept).await?;
         self.prove(&zip).await?;
         Ok(Verdict::Deployed)
+    }
+
+    /// The environment before this one may have gone another way since the plan was made.
+    async fn still_before(&self) -> Result<(), Stop> {
+        let Some(before) = self.deploy.before else { return Ok(()) };
+        let still = before.still_runs(&self.archive.name, "commit");
+        let still = unless_cancelled(self.deploy.cancel, NOTHING_LIVE, still).await;
+        still.map_err(|error| Stop::new(Verdict::Refused, error))
     }
 
     async fn pack(&self) -> Result<Zip> {

@@ -13,6 +13,7 @@ mod copy;
 mod copy_tests;
 mod failure;
 mod parts;
+mod reader;
 mod transport;
 #[cfg(test)]
 mod transport_tests;

@@ -191,6 +191,7 @@ impl<'a> Ship<'a> {
         self.scan().await?;
         self.after_those_before(ends).await?;
         self.ask_again().await?;
+        self.still_before().await?;
         self.alone().await?;
         self.trail.latest = Latest::Pushing;
         Ok(())

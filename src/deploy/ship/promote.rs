@@ -1,7 +1,11 @@
 //! In place of build and push: the image that runs in the environment before is looked into, copied and tagged.
 
+use std::time::Instant;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
 use super::Ship;
-use crate::after::{self, Before};
+use crate::after::Before;
 use crate::aws::ecr;
 use crate::deploy::order::Ends;
 use crate::deploy::scan;
@@ -10,10 +14,13 @@ use crate::event::{Kind, Stage};
 use crate::exit::Exit;
 use crate::leak;
 use crate::promotion::Route;
-use crate::registry::Image;
+use crate::registry::{Copy, Image};
 use crate::rollout::Stop;
 use crate::source::Promotion;
 use crate::verdict::Verdict;
+
+/// Layers that are looked through at a time.
+const AT_ONCE: usize = 4;
 
 impl Ship<'_> {
     /// Returns the digests that prove it.
@@ -29,14 +36,13 @@ impl Ship<'_> {
         let route = Route::open((before, promotion), (clients, plan, &self.service.repository), &options.proxies);
         let route = self.unless_cancelled(route).await.map_err(failed)?;
         let image = self.look(&route, before, digest).await?;
-        self.events.stage(Stage::Push);
         let copy = route.copy(self.events);
+        self.look_through(&copy, &image, before).await?;
+        self.events.stage(Stage::Push);
         self.unless_cancelled(copy.parts(&image)).await.map_err(failed)?;
         for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), digest) {
             if tag == "latest" {
                 self.before_latest(ends).await?;
-                // A scan may have taken minutes.
-                self.still_there(before, digest).await.map_err(refused)?;
             }
             if let Some(digest) = self.there_for_scan(tag).await.map_err(failed)? {
                 self.trail.digest = Some(digest);
@@ -66,29 +72,49 @@ impl Ship<'_> {
             Some(theirs) => leak::check_known(&described, theirs, &before.specification.secrets),
             None => Ok(()),
         });
-        // What helps is another than where a build can be had here.
-        let name = &before.specification.environment.name;
-        leaked.map_err(|error| {
-            let hint = format!("take it by `RUN --mount=type=secret` and `build_secrets`, and deploy that to `{name}`");
-            refused(Error::new(error.exit(), error.line()).hint(hint))
-        })?;
+        leaked.map_err(|error| leaky(&error, before))?;
         Ok(image)
     }
 
-    /// A rollback there says that this image is not good enough.
-    async fn still_there(&self, before: &Before, digest: &str) -> Result<()> {
-        let Some(theirs) = before.service(&self.service.name) else { return Ok(()) };
-        let now = self.unless_cancelled(after::release(&before.clients, theirs)).await?;
-        if now.digest.as_deref() == Some(digest) && now.unproven.is_none() {
+    /// The files of what would be copied, for secrets that nobody looked for where it was built: those of this environment.
+    /// Layers that are here already were looked through when they came.
+    async fn look_through(&self, copy: &Copy<'_>, image: &Image, before: &Before) -> Result<(), Stop> {
+        let ours = (self.service, &self.deploy.specification.secrets);
+        let theirs = before.service(&self.service.name).map(|theirs| (theirs, &before.specification.secrets));
+        let sides: Vec<_> = [Some(ours), theirs].into_iter().flatten().collect();
+        let Some(secrets) = leak::Layers::of(&sides).map_err(|error| Stop::new(Verdict::Refused, error))? else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let looked = async {
+            let missing = copy.missing(image).await?;
+            let looked = stream::iter(missing).map(async |(number, part)| {
+                let looked = secrets.look(copy.read(part)).await?;
+                if let Some(why) = &looked.unread {
+                    let text = format!("the files of layer {number} were not looked through for secrets: {why}");
+                    self.events.warn(text, None);
+                }
+                Ok((number, looked))
+            });
+            looked.buffered(AT_ONCE).try_collect::<Vec<(usize, leak::Looked)>>().await
+        };
+        let looked = self.unless_cancelled(looked).await.map_err(|error| Stop::new(Verdict::PushFailed, error))?;
+        if looked.is_empty() {
             return Ok(());
         }
-        let name = &before.specification.environment.name;
-        let error = Error::new(Exit::Gate, format!("the image no longer runs in `{name}` as it did")).hint(
-            "nothing was rolled, and `latest` is as it was; look at it there: shipit status --env ".to_owned() + name,
-        );
-        Err(match now.unproven {
-            Some(reason) => error.cause(reason),
-            None => error.cause("another image runs there now"),
-        })
+        self.events.emit(Kind::ImageSearched {
+            secrets: secrets.names(),
+            layers: looked.len(),
+            bytes: looked.iter().map(|(_, looked)| looked.bytes).sum(),
+            seconds: began.elapsed().as_secs_f64(),
+        });
+        secrets.refusal(&looked, image.layers()).map_or(Ok(()), |error| Err(leaky(&error, before)))
     }
+}
+
+/// What helps is another than where a build can be had here.
+fn leaky(error: &Error, before: &Before) -> Stop {
+    let name = &before.specification.environment.name;
+    let hint = format!("take it by `RUN --mount=type=secret` and `build_secrets`, and deploy that to `{name}`");
+    Stop::new(Verdict::Refused, Error::new(error.exit(), error.line()).hint(hint))
 }

@@ -15,6 +15,7 @@ use crate::observe::{ObservedService, observe_service};
 use crate::plan::{Finding, ServicePlan};
 use crate::queue::{self, Queue};
 use crate::rollout::Stop;
+use crate::source::Source;
 use crate::verdict::Verdict;
 
 /// What the service is like just before this deployment.
@@ -72,6 +73,14 @@ impl Ship<'_> {
             };
             self.standing = self.unless_cancelled(self.after_that(queue)).await.map_err(refused)?;
         }
+    }
+
+    /// The environment before this one may have gone another way since the plan was made.
+    pub(super) async fn still_before(&self) -> Result<(), Stop> {
+        let Some(before) = self.deploy.before else { return Ok(()) };
+        let what = if matches!(self.plan.source, Source::Promote(_)) { "image" } else { "commit" };
+        let still = self.unless_cancelled(before.still_runs(&self.service.name, what)).await;
+        still.map_err(|error| Stop::new(Verdict::Refused, error))
     }
 
     /// Waits until the other rollout has ended, and judges what runs then.
