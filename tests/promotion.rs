@@ -307,7 +307,7 @@ fn a_layer_that_never_comes_whole_is_told_with_its_registry() {
     aws.follow(r#"{"faults": [{"operation": "GetDownloadUrlForLayer", "after": 1, "drop": true}]}"#);
     let before = updates(&aws);
     let ran = project.shipit(&["deploy", "--env", "prod"]).exits(6);
-    ran.says("cannot read layer ").says("does not answer").says("push-failed");
+    ran.says("cannot read ").says("does not answer").says("push-failed");
     assert_eq!((answered(&aws, "PUT", "/v2/api-prod/manifests/", 201), updates(&aws)), (0, before));
 }
 

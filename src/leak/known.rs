@@ -6,19 +6,27 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use sha2::{Digest as _, Sha256};
 
 use super::needles::{Hit, Needles};
 use super::scope::Scope;
 use super::{Found, Place, Sought, config, export, layers, places, seek};
 use crate::config::specification::Service;
-use crate::docker::Image;
+use crate::docker::{Image, hexadecimal};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::secret::Secret;
 
+/// The label of an image that says which secrets were looked for in its files. A digest for each, because a word in the
+/// image may be what somebody's secret is.
+const LABEL: &str = "dev.shipit.searched";
+
+/// What helps where the base image cannot be told from the build's own layers.
+pub(crate) const BUILD_TELLS: &str = "pass --rebuild: a build tells whether it comes from the base image";
+
 const WHAT: &str = "a secret is readable in the image of an earlier build";
 
-/// The gate for an image that was built before and is known by its config alone: its layers were looked through then.
+/// The gate for an image that was built before and is known by its config.
 /// What its base image holds cannot be told apart here, so a find sends the user back to a build, where it can.
 ///
 /// # Errors
@@ -32,8 +40,7 @@ pub(crate) fn check_known(image: &Image, service: &Service, secrets: &BTreeMap<S
     if found.is_empty() {
         return Ok(());
     }
-    Err(Error::new(Exit::Gate, format!("{WHAT}: {}", places(&sought, &found)))
-        .hint("pass --rebuild: a build tells whether it comes from the base image"))
+    Err(Error::new(Exit::Gate, format!("{WHAT}: {}", places(&sought, &found))).hint(BUILD_TELLS))
 }
 
 /// The files of layers that come from elsewhere: whoever had them built did not know the secrets of this environment.
@@ -74,6 +81,19 @@ impl<'s> Layers<'s> {
         names
     }
 
+    /// The label for an image that is built now and looked through for these.
+    pub(crate) fn label(&self, environment: &str) -> (String, String) {
+        let names = self.names();
+        let marks: Vec<String> = names.iter().map(|name| mark(environment, name)).collect();
+        (LABEL.to_owned(), marks.join(" "))
+    }
+
+    /// Whether the image's build looked for all of them, as those of this environment.
+    pub(crate) fn were_looked_for(&self, image: &Image, environment: &str) -> bool {
+        let marks: Vec<&str> = image.labels.get(LABEL).map(|label| label.split(' ').collect()).unwrap_or_default();
+        self.names().iter().all(|name| marks.contains(&mark(environment, name).as_str()))
+    }
+
     /// Looks through a layer, packed or not, as its bytes come.
     ///
     /// # Errors
@@ -101,6 +121,10 @@ impl<'s> Layers<'s> {
         let refused = || Error::new(Exit::Gate, format!("{WHAT}: {}", places(&self.sought, &found)));
         (!found.is_empty()).then(refused)
     }
+}
+
+fn mark(environment: &str, name: &str) -> String {
+    hexadecimal(&Sha256::digest(format!("{environment}\n{name}")))[..12].to_owned()
 }
 
 fn not_read(error: &io::Error) -> Error {

@@ -27,7 +27,7 @@ use crate::exit::Exit;
 use crate::secret::Secret;
 
 use forms::Form;
-pub(crate) use known::{Layers, Looked, check_known};
+pub(crate) use known::{BUILD_TELLS, Layers, Looked, check_known};
 use layers::Searched;
 use needles::Needles;
 use scope::Scope;

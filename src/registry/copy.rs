@@ -12,7 +12,7 @@ use super::blobs::Upload;
 use super::client::{Body, Registry, retrying};
 use super::failure::Failure;
 use super::parts::{Image, Part};
-use super::reader::Reader;
+use super::reader::{Reader, contents};
 use super::short;
 use crate::error::Result;
 use crate::event::{Events, Kind, LayerState};
@@ -37,8 +37,7 @@ impl Copy<'_> {
     /// # Errors
     /// `Exit::Registry`: the target refuses or does not answer.
     pub(crate) async fn missing<'i>(&self, image: &'i Image) -> Result<Vec<(usize, &'i Part)>> {
-        let layers = image.blobs().iter().filter(|part| part.is_layer);
-        let asked = stream::iter(layers.zip(1..)).map(async |(part, number)| {
+        let asked = stream::iter(image.layers().zip(1..)).map(async |(part, number)| {
             let there = retrying(|| self.to.has_blob(self.to_repository, &part.digest)).await;
             let doing = format!("look for layer {}", short(&part.digest));
             let there = there.map_err(|failure| failure.during(self.to, &doing))?;
@@ -48,17 +47,9 @@ impl Copy<'_> {
         Ok(missing.into_iter().flatten().collect())
     }
 
-    /// What a blob of the source holds, as it comes: whole, and what its digest says, where it ends without an error.
+    /// What a blob of the source holds, as it comes.
     pub(crate) fn read(&self, part: &Part) -> impl Stream<Item = Result<Bytes>> + Send + Unpin + use<> {
-        let reader = Reader::of(self.from, self.from_repository, part);
-        let (from, doing) = (Arc::clone(self.from), format!("read {} {}", part.what(), short(&part.digest)));
-        Box::pin(stream::try_unfold(reader, move |mut reader| {
-            let (from, doing) = (Arc::clone(&from), doing.clone());
-            async move {
-                let bytes = reader.next().await.map_err(|failure| failure.during(&from, &doing))?;
-                Ok(bytes.map(|bytes| (bytes, reader)))
-            }
-        }))
+        contents(self.from, self.from_repository, part)
     }
 
     /// Everything but the tag: nobody sees the image before it is whole.

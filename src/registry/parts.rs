@@ -157,9 +157,9 @@ impl Image {
         &self.blobs
     }
 
-    /// How many layers it has.
-    pub(crate) fn layers(&self) -> usize {
-        self.blobs.iter().filter(|part| part.is_layer).count()
+    /// Of all its manifests, each once.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Part> {
+        self.blobs.iter().filter(|part| part.is_layer)
     }
 
     fn note(&mut self, manifest: &Manifest) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use futures_util::stream::{self, Stream};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -14,6 +15,7 @@ use super::failure::Failure;
 use super::parts::Part;
 use super::{WORD_EVERY, short};
 use crate::docker::hexadecimal;
+use crate::error::Error;
 use crate::event::{Events, Kind, LayerState};
 
 /// Before each time that a blob is taken up again; as many in a row without getting on, and it is given up.
@@ -27,6 +29,23 @@ const PAUSES: [Duration; 5] = [
 
 /// How long the source may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a blob holds, as it comes: whole, and what its digest says, where it ends without an error.
+pub(crate) fn contents(
+    from: &Arc<Registry>,
+    repository: &str,
+    part: &Part,
+) -> impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + use<> {
+    let doing = format!("read {} {}", part.what(), short(&part.digest));
+    let (reader, from) = (Reader::of(from, repository, part), Arc::clone(from));
+    Box::pin(stream::try_unfold(reader, move |mut reader| {
+        let (from, doing) = (Arc::clone(&from), doing.clone());
+        async move {
+            let bytes = reader.next().await.map_err(|failure| failure.during(&from, &doing))?;
+            Ok(bytes.map(|bytes| (bytes, reader)))
+        }
+    }))
+}
 
 /// A blob being read.
 pub(super) struct Reader {

@@ -1,9 +1,5 @@
 //! In place of build and push: the image that runs in the environment before is looked into, copied and tagged.
 
-use std::time::Instant;
-
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-
 use super::Ship;
 use crate::after::Before;
 use crate::aws::ecr;
@@ -18,9 +14,6 @@ use crate::registry::{Copy, Image};
 use crate::rollout::Stop;
 use crate::source::Promotion;
 use crate::verdict::Verdict;
-
-/// Layers that are looked through at a time.
-const AT_ONCE: usize = 4;
 
 impl Ship<'_> {
     /// Returns the digests that prove it.
@@ -37,7 +30,7 @@ impl Ship<'_> {
         let route = self.unless_cancelled(route).await.map_err(failed)?;
         let image = self.look(&route, before, digest).await?;
         let copy = route.copy(self.events);
-        self.look_through(&copy, &image, before).await?;
+        self.files(&copy, &image, before).await?;
         self.events.stage(Stage::Push);
         self.unless_cancelled(copy.parts(&image)).await.map_err(failed)?;
         for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), digest) {
@@ -78,37 +71,19 @@ impl Ship<'_> {
 
     /// The files of what would be copied, for secrets that nobody looked for where it was built: those of this environment.
     /// Layers that are here already were looked through when they came.
-    async fn look_through(&self, copy: &Copy<'_>, image: &Image, before: &Before) -> Result<(), Stop> {
+    async fn files(&self, copy: &Copy<'_>, image: &Image, before: &Before) -> Result<(), Stop> {
         let ours = (self.service, &self.deploy.specification.secrets);
         let theirs = before.service(&self.service.name).map(|theirs| (theirs, &before.specification.secrets));
         let sides: Vec<_> = [Some(ours), theirs].into_iter().flatten().collect();
-        let Some(secrets) = leak::Layers::of(&sides).map_err(|error| Stop::new(Verdict::Refused, error))? else {
-            return Ok(());
-        };
-        let began = Instant::now();
         let looked = async {
+            let Some(secrets) = leak::Layers::of(&sides)? else { return Ok(()) };
             let missing = copy.missing(image).await?;
-            let looked = stream::iter(missing).map(async |(number, part)| {
-                let looked = secrets.look(copy.read(part)).await?;
-                if let Some(why) = &looked.unread {
-                    let text = format!("the files of layer {number} were not looked through for secrets: {why}");
-                    self.events.warn(text, None);
-                }
-                Ok((number, looked))
-            });
-            looked.buffered(AT_ONCE).try_collect::<Vec<(usize, leak::Looked)>>().await
+            self.look_through(&secrets, missing, image.layers().count(), |part| copy.read(part)).await
         };
-        let looked = self.unless_cancelled(looked).await.map_err(|error| Stop::new(Verdict::PushFailed, error))?;
-        if looked.is_empty() {
-            return Ok(());
-        }
-        self.events.emit(Kind::ImageSearched {
-            secrets: secrets.names(),
-            layers: looked.len(),
-            bytes: looked.iter().map(|(_, looked)| looked.bytes).sum(),
-            seconds: began.elapsed().as_secs_f64(),
-        });
-        secrets.refusal(&looked, image.layers()).map_or(Ok(()), |error| Err(leaky(&error, before)))
+        self.unless_cancelled(looked).await.map_err(|error| match error.exit() {
+            Exit::Gate => leaky(&error, before),
+            _ => Stop::new(Verdict::PushFailed, error),
+        })
     }
 }
 
