@@ -7,6 +7,7 @@ use aws_sdk_ecr::types::{
     EnhancedImageScanFinding, ImageIdentifier, ImageScanFinding, ImageScanFindings, RegistryScanningConfiguration,
     RegistryScanningRule, ScanFrequency, ScanType, VulnerablePackage,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::wildcard;
@@ -29,6 +30,8 @@ pub(crate) struct Scan {
     pub(crate) description: Option<String>,
     /// `None` while there are no results.
     pub(crate) findings: Option<Vec<Vulnerability>>,
+    /// When the results came.
+    pub(crate) completed_at: Option<Timestamp>,
 }
 
 /// One vulnerability in one or more packages.
@@ -147,6 +150,10 @@ fn scan(answer: &DescribeImageScanFindingsOutput) -> Scan {
         status: status.and_then(|status| status.status()).map_or("(none)", |status| status.as_str()).to_owned(),
         description: status.and_then(|status| status.description()).filter(|text| !text.is_empty()).map(str::to_owned),
         findings: answer.image_scan_findings().map(vulnerabilities),
+        completed_at: answer
+            .image_scan_findings()
+            .and_then(|findings| findings.image_scan_completed_at())
+            .and_then(|at| Timestamp::from_second(at.secs()).ok()),
     }
 }
 

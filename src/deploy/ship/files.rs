@@ -58,6 +58,10 @@ impl Ship<'_> {
         read: impl Fn(&Part) -> S,
     ) -> Result<()> {
         let began = Instant::now();
+        if !layers.is_empty() {
+            let (these, many) = (layers.len(), if of == 1 { "layer" } else { "layers" });
+            self.events.note(format!("looking through {these} of {of} {many} for the secrets of this environment"));
+        }
         let looked = stream::iter(layers).map(async |(number, part)| {
             let looked = secrets.look(read(part)).await?;
             if let Some(why) = &looked.unread {
