@@ -95,16 +95,18 @@ impl Before {
         }
         Ok(())
     }
-}
 
-impl Before {
+    pub(crate) fn release(&self, name: &str) -> Option<&Release> {
+        self.releases.iter().find(|release| release.service == name)
+    }
+
     /// Looks once more, just before anything is moved: a rollback there says that the commit is not good enough. `digest`:
     /// what is promoted is this very image.
     ///
     /// # Errors
     /// It no longer runs there as it did when the plan was made ([`Exit::Gate`]), or cannot be read.
     pub(crate) async fn still(&self, name: &str, digest: Option<&str>) -> Result<()> {
-        let Some(then) = self.releases.iter().find(|release| release.service == name) else { return Ok(()) };
+        let Some(then) = self.release(name) else { return Ok(()) };
         let now = if let Some(service) = self.service(name) {
             release(&self.clients, service).await?
         } else if let Some(archive) = self.specification.archives.iter().find(|archive| archive.name == name) {

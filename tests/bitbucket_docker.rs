@@ -68,6 +68,42 @@ fn a_foreign_platform_is_refused_there_with_what_to_do() {
     assert_eq!(engine.refused().len(), 1);
 }
 
+/// Nobody has seen the whole list of what the plugin lets pass: what would be refused besides ends in words as well.
+#[test]
+fn whatever_else_is_refused_is_told_with_what_to_do() {
+    for (target, exit, said) in [
+        ("/version", 5, "authorization denied by plugin pipelines"),
+        ("POST /session", 5, "authorization denied by plugin pipelines"),
+        ("/build?", 5, "authorization denied by plugin pipelines"),
+        ("/push?", 6, "authorization denied by plugin pipelines"),
+        ("/tag?", 5, "authorization denied by plugin pipelines"),
+        // Only a part of what is looked for can be looked for then.
+        ("/get", 0, "the files of the image were not looked through for secrets: the engine refuses"),
+    ] {
+        let engine = EngineProxy::pipelines();
+        engine.refuse(target);
+        let (project, aws) = step(&engine, MANIFEST, DOCKERFILE);
+        let ran = project.shipit(&["deploy"]);
+        assert!(!engine.refused().is_empty(), "{target} is not asked for");
+        let ran = ran.exits(exit).says(said).never_says("hunter2");
+        if exit == 0 {
+            ran.says("take an engine that lets an image out");
+        } else {
+            ran.says("hint: Bitbucket's own Docker refuses this");
+            assert!(aws.calls("UpdateService").is_empty(), "{target}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_environment_is_found_where_no_image_is_let_out() {
+    let engine = EngineProxy::pipelines();
+    engine.refuse("/get");
+    let (project, aws) = step(&engine, MANIFEST, "FROM busybox:stable\nENV T=hunter2hunter2\nCOPY app /app\n");
+    project.shipit(&["deploy"]).exits(4).says("TOKEN in its environment variable `T`").never_says("hunter2");
+    assert!(aws.calls("InitiateLayerUpload").is_empty());
+}
+
 #[test]
 fn a_step_that_wants_an_ssh_agent_is_told_to_take_a_secret() {
     let engine = EngineProxy::pipelines();

@@ -238,6 +238,38 @@ fn a_secret_in_an_image_that_is_there_already_is_refused_all_the_same() {
     assert_eq!((aws.latest("api-dev"), aws.calls("PutImage").len()), (pushed, puts));
 }
 
+/// Whoever built it did not look for it: it was no secret of that environment, or of none yet.
+#[test]
+fn a_secret_in_a_file_of_an_image_that_is_there_already_is_looked_for_where_the_build_did_not() {
+    let value = "q7/Zk+a-token?me";
+    let text = MANIFEST.replace("branch: develop }", "branch: develop }, sandbox: { branch: main }");
+    let text = format!("{}    secrets: [TOKEN]\n", text.replace("api-${env}", "api-dev"));
+    let project = project("").file("deploy.yaml", &text).file("api/src/settings", &format!("token: {value}\n"));
+    let (project, aws) = standing_in(project.committed());
+    let project = project.var("DEV_TOKEN", "another-token/of-dev").var("SANDBOX_TOKEN", value);
+    deploy(&project, &[]).exits(0);
+    let searched = |ran: &Ran| ran.events().iter().filter(|event| event["event"] == "image-searched").count();
+    // The same environment has nothing to look for again.
+    let ran = deploy(&project, &["api"]).exits(0);
+    was_reused(&ran);
+    assert_eq!(searched(&ran), 0);
+    // Another one has, although both have one repository.
+    let (latest, rolled) = (aws.latest("api-dev"), aws.calls("UpdateService").len());
+    let sandbox = ["--env", "sandbox", "--any-branch"];
+    let ran = deploy(&project, &sandbox).exits(4).never_says(value);
+    was_reused(&ran);
+    let service = ran.finished()["services"][0].clone();
+    assert_eq!(service["verdict"], "refused", "{service}");
+    let reason = service["reason"].as_str().expect("a reason");
+    assert!(reason.contains("TOKEN in file `src/settings` of layer "), "{service}");
+    assert!(service["hint"].as_str().is_some_and(|hint| hint.contains("--rebuild")), "{service}");
+    assert_eq!((aws.latest("api-dev"), aws.calls("UpdateService").len()), (latest, rolled));
+    // With a secret that is not in it, it passes, looked through.
+    let ran = deploy(&project.var("SANDBOX_TOKEN", "another-token/of-sandbox"), &sandbox).exits(0);
+    was_reused(&ran);
+    assert_eq!(searched(&ran), 1);
+}
+
 /// Only `latest` can be moved.
 fn make_immutable(aws: &StandIn) {
     let input = json!({

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Dockerd, Project, Ran, StandIn, engine, with_base_image};
 
@@ -72,8 +72,14 @@ fn pushed_layers(ran: &Ran) -> usize {
 /// What a project with this line of the service in deploy.yaml builds on a fresh engine after a change of one file, for
 /// this environment, after it was built for dev elsewhere.
 fn one_line_changed(line: &str, environment: &str) -> Ran {
-    with_base_image();
     let fresh = FreshEngine::start();
+    let (project, _aws) = built_elsewhere(line, &fresh);
+    project.shipit(&["deploy", "api", "--env", environment, "--any-branch", "--output", "json"]).exits(0)
+}
+
+/// A project that was built for dev on another engine, and has changed by a line since.
+fn built_elsewhere(line: &str, fresh: &FreshEngine) -> (Project, StandIn) {
+    with_base_image();
     let dockerfile = "FROM busybox:stable\nRUN head -c 100000 /dev/urandom > /random\nCOPY app /app\n";
     let sample = Project::sample();
     let manifest = std::fs::read_to_string(sample.path("deploy.yaml")).expect("a manifest");
@@ -88,8 +94,7 @@ fn one_line_changed(line: &str, environment: &str) -> Ran {
     let project = project.with_aws(&aws).with_engine();
     let first = project.shipit(&["deploy", "api", "--output", "json"]).exits(0);
     assert!(!states(&first, "RUN head").is_empty(), "{}", first.everything());
-    let project = project.file("app", "two\n").committed().var("DOCKER_HOST", &fresh.address());
-    project.shipit(&["deploy", "api", "--env", environment, "--any-branch", "--output", "json"]).exits(0)
+    (project.file("app", "two\n").committed().var("DOCKER_HOST", &fresh.address()), aws)
 }
 
 #[test]
@@ -117,4 +122,32 @@ fn a_repository_for_the_cache_serves_an_environment_that_has_no_image_yet() {
     assert!(states(&ran, "RUN head").contains(&"done".to_owned()), "{}", ran.everything());
     let ran = one_line_changed("    cache: { repository: builds }\n", "sandbox");
     assert!(states(&ran, "RUN head").contains(&"cached".to_owned()), "{}", ran.everything());
+}
+
+#[test]
+#[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
+fn a_cache_that_cannot_be_read_costs_a_build_and_a_word_and_nothing_else() {
+    for operation in ["BatchGetImage", "GetDownloadUrlForLayer"] {
+        let fresh = FreshEngine::start();
+        let (project, aws) = built_elsewhere("", &fresh);
+        let fault =
+            json!({"operation": operation, "repository": "api-dev", "status": 404, "error": "GONE", "times": 4});
+        aws.follow(&json!({ "faults": [fault] }).to_string());
+        let ran = project.shipit(&["deploy", "api"]).exits(0);
+        ran.says("no layers can be taken from ").says("RUN head -c 100000 /dev/urandom > /random: done");
+    }
+}
+
+#[test]
+#[ignore = "needs root, dockerd and ip: `make test` runs it where they are there"]
+fn an_index_gives_the_layers_of_what_it_leads_to() {
+    let fresh = FreshEngine::start();
+    let (project, aws) = built_elsewhere("", &fresh);
+    // As buildx would have left it, and rolled.
+    aws.push_index_of("api-dev", &aws.latest("api-dev"), "latest");
+    let target = "AmazonEC2ContainerServiceV20141113.UpdateService";
+    aws.aws("ecs", target, &json!({"cluster": "dev", "service": "api", "forceNewDeployment": true}));
+    let ran = project.shipit(&["deploy", "api", "--queue", "--output", "json"]).exits(0);
+    assert!(states(&ran, "RUN head").contains(&"cached".to_owned()), "{}", ran.everything());
+    assert_eq!(pushed_layers(&ran), 1, "{}", ran.everything());
 }

@@ -69,6 +69,16 @@ fn a_planted_secret_is_refused_before_anything_is_pushed() {
             "TOKEN, in base64, in file `two` of layer 3 of 3 (RUN)",
         ),
         ("COPY app \"/q7%2fZk%2bleak%3fme+4x2\"".to_owned(), "TOKEN, URL-encoded, in file"),
+        (format!("RUN ln -s '/x/{VALUE}' /link"), "TOKEN in file `link` of layer 3 of 3 (RUN)"),
+        (
+            format!("RUN mkdir -p /a/$(head -c 200 /dev/zero | tr '\\0' d) && cd /a/d* && touch '{URL_ENCODED}'"),
+            "TOKEN, URL-encoded, in file `a/dddd",
+        ),
+        // Far into a file, and across whatever is read at a time.
+        (
+            "RUN --mount=type=bind,source=settings,target=/s { head -c 65518 /dev/zero; cat /s; } > /big".to_owned(),
+            "TOKEN in file `big` of layer 3 of 3 (RUN)",
+        ),
     ];
     let (mut project, aws) = project(MANIFEST, "");
     for (line, place) in table {

@@ -9,6 +9,9 @@
 
 mod support;
 
+/// `after` and `soak`: what runs in the environment before.
+mod after;
+
 /// The approval of a person, in pipelines and on a terminal.
 mod approval;
 
@@ -65,6 +68,8 @@ mod rollback;
 
 /// `before_deploy`, and `shipit run`.
 mod one_off;
+
+/// `image: promote`.
 mod promotion;
 
 /// What a reviewer gets to see.

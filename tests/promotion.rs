@@ -187,6 +187,45 @@ fn an_image_in_which_a_secret_of_prod_can_be_read() {
     assert_eq!((sent(&aws), updates(&aws)), (0, before));
 }
 
+/// Sandbox's build knew nothing of prod's secrets.
+#[test]
+fn an_image_with_a_file_in_which_a_secret_of_prod_lies() {
+    const TOKEN: &str = "q7/Zk+the-token?of-prod";
+    for (file, said) in [
+        (format!("token: {TOKEN}\n"), "TOKEN in file `settings` of layer 2 of 2"),
+        ("cTcvWmsrdGhlLXRva2VuP29mLXByb2Q=\n".to_owned(), "TOKEN, in base64, in file `settings` of layer 2 of 2"),
+    ] {
+        let (project, aws) = project(ONE_ACCOUNT, "    secrets: [TOKEN]\n");
+        let project = project
+            .file("Dockerfile", "FROM scratch\nCOPY base /base\nCOPY settings /settings\n")
+            .file("settings", &file)
+            .committed()
+            .var("SANDBOX_TOKEN", "the-token-of-sandbox")
+            .var("PROD_TOKEN", TOKEN);
+        let (project, _) = to_sandbox(project);
+        let before = updates(&aws);
+        let ran = project.shipit(&PROD).exits(4).never_says(TOKEN).never_says(file.trim());
+        let service = ran.finished()["services"][0].clone();
+        assert_eq!(service["verdict"], "refused", "{service}");
+        assert!(service["reason"].as_str().is_some_and(|reason| reason.contains(said)), "{service}");
+        assert!(service["hint"].as_str().is_some_and(|hint| hint.contains("deploy that to `sandbox`")), "{service}");
+        // Not even a place for a layer was asked for.
+        let asked = aws.operations().into_iter().filter(|asked| asked.contains("/v2/api-prod/blobs/uploads")).count();
+        assert_eq!((asked, answered(&aws, "PUT", "/v2/api-prod/manifests/", 201), updates(&aws)), (0, 0, before));
+        // Without it the image goes through, and only what prod lacks is looked through.
+        let (project, _) = to_sandbox(project.file("settings", "nothing\n").committed());
+        let layers = |project: &Project| {
+            let events = project.shipit(&PROD).exits(0).events();
+            let searched = events.iter().find(|event| event["event"] == "image-searched").cloned().unwrap_or_default();
+            assert_eq!(searched["secrets"], json!(["TOKEN"]));
+            searched["layers"].clone()
+        };
+        assert_eq!(layers(&project), 2);
+        let (project, _) = to_sandbox(project.file("settings", "nothing more\n").committed());
+        assert_eq!(layers(&project), 1);
+    }
+}
+
 #[test]
 fn a_layer_that_is_not_what_it_is_called() {
     let (project, aws, _) = live_in_sandbox(OTHER_ACCOUNT, "");
@@ -239,6 +278,115 @@ fn a_source_that_breaks_off_is_asked_again() {
     );
     let finished = project.shipit(&PROD).exits(0).finished();
     assert_eq!(finished["services"][0]["digest"], Value::from(digest));
+}
+
+/// As random as a layer of a program, so that it comes in many pieces.
+fn with_a_large_layer() -> (Project, StandIn, String) {
+    let (project, aws) = project(OTHER_ACCOUNT, "");
+    let mut state = 1_u32;
+    let noise = (0..300_000).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'!' + u8::try_from((state >> 24) % 90).expect("it is below 90"))
+    });
+    let (project, digest) = to_sandbox(project.file("base", &noise.collect::<String>()).committed());
+    (project, aws, digest)
+}
+
+#[test]
+fn a_layer_that_breaks_off_in_the_middle_goes_on_where_it_was() {
+    let (project, aws, digest) = with_a_large_layer();
+    aws.follow(r#"{"faults": [{"operation": "GetDownloadUrlForLayer", "after": 1, "times": 2, "cut": true}]}"#);
+    let finished = project.shipit(&PROD).exits(0).finished();
+    assert_eq!(finished["services"][0]["digest"], Value::from(digest.clone()));
+    assert_eq!((sent(&aws), aws.latest("api-sandbox")), (3, digest));
+}
+
+#[test]
+fn a_layer_that_never_comes_whole_is_told_with_its_registry() {
+    let (project, aws, _) = with_a_large_layer();
+    aws.follow(r#"{"faults": [{"operation": "GetDownloadUrlForLayer", "after": 1, "drop": true}]}"#);
+    let before = updates(&aws);
+    let ran = project.shipit(&["deploy", "--env", "prod"]).exits(6);
+    ran.says("cannot read ").says("does not answer").says("push-failed");
+    assert_eq!((answered(&aws, "PUT", "/v2/api-prod/manifests/", 201), updates(&aws)), (0, before));
+}
+
+#[test]
+fn a_login_that_ends_while_it_copies_is_told_as_that() {
+    let (project, aws, digest) = live_in_sandbox(OTHER_ACCOUNT, "");
+    let words = "Your authorization token has expired. Reauthenticate and try again.";
+    for (operation, doing) in [("GetDownloadUrlForLayer", "cannot read "), ("CompleteLayerUpload", "cannot send ")] {
+        let fault = json!({"operation": operation, "after": 1, "status": 403, "error": "DENIED", "message": words});
+        aws.follow(&json!({"faults": [fault]}).to_string());
+        let ran = project.shipit(&["deploy", "--env", "prod"]).exits(6);
+        ran.says(doing).says("token has expired").says("what has arrived stays: run it again");
+    }
+    aws.follow("{}");
+    assert_eq!(project.shipit(&PROD).exits(0).finished()["services"][0]["digest"], Value::from(digest));
+}
+
+#[test]
+fn an_index_comes_with_all_that_it_names() {
+    let (project, aws, child) = live_in_sandbox(ONE_ACCOUNT, "");
+    let ecr = |operation: &str, input: &Value| aws.aws("ecr", &format!("{ECR}{operation}"), input);
+    let asked = json!({"repositoryName": "api-sandbox", "imageIds": [{"imageDigest": child}]});
+    let manifest = ecr("BatchGetImage", &asked)["images"][0]["imageManifest"].as_str().expect("a manifest").to_owned();
+    // Something signed and sealed beside the image, as buildx has it: a manifest that runs nowhere.
+    let attestation = format!("{manifest}\n");
+    let put = |manifest: &str, media_type: &str, tag: &str| {
+        let input = json!({"repositoryName": "api-sandbox", "imageManifest": manifest, "imageTag": tag,
+                           "imageManifestMediaType": media_type});
+        ecr("PutImage", &input)["image"]["imageId"]["imageDigest"].as_str().expect("a digest").to_owned()
+    };
+    let kind: Value = serde_json::from_str(&manifest).expect("JSON");
+    let kind = kind["mediaType"].as_str().expect("a media type");
+    let sealed = put(&attestation, kind, "sealed");
+    let index = "application/vnd.oci.image.index.v1+json";
+    let of = |digest: &str, size: usize, platform: Value| json!({"mediaType": kind, "digest": digest, "size": size, "platform": platform});
+    let body = json!({"schemaVersion": 2, "mediaType": index, "manifests": [
+        of(&child, manifest.len(), json!({"os": "linux", "architecture": "amd64"})),
+        of(&sealed, attestation.len(), json!({"os": "unknown", "architecture": "unknown"})),
+    ]});
+    let digest = put(&body.to_string(), index, "latest");
+    // Somebody brought it to sandbox with shipit: it is on record there.
+    let arn = aws.service("sandbox", "api")["serviceArn"].clone();
+    let ecs = |operation: &str, input: &Value| {
+        aws.aws("ecs", &format!("AmazonEC2ContainerServiceV20141113.{operation}"), input)
+    };
+    ecs("TagResource", &json!({"resourceArn": arn, "tags": [{"key": "shipit:digest", "value": digest}]}));
+    ecs("UpdateService", &json!({"cluster": "sandbox", "service": "api", "forceNewDeployment": true}));
+    project.shipit(&["wait", "--env", "sandbox"]);
+    let finished = project.shipit(&PROD).exits(0).finished();
+    assert_eq!(finished["services"][0]["digest"], Value::from(digest.clone()));
+    assert_eq!(aws.latest("api-prod"), digest);
+    let all = json!({"repositoryName": "api-prod", "imageIds": [{"imageDigest": child}, {"imageDigest": sealed}]});
+    let answer = ecr("BatchGetImage", &all);
+    let bodies: Vec<&str> = answer["images"]
+        .as_array()
+        .expect("images")
+        .iter()
+        .filter_map(|image| image["imageManifest"].as_str())
+        .collect();
+    assert_eq!(bodies.len(), 2, "{answer}");
+    assert!(bodies.contains(&manifest.as_str()) && bodies.contains(&attestation.as_str()), "{answer}");
+}
+
+#[test]
+fn a_tag_of_prod_that_cannot_be_moved_stays_where_it_is() {
+    let (project, aws, digest) = live_in_sandbox(ONE_ACCOUNT, "");
+    let input = json!({
+        "repositoryName": "api-prod", "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+        "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "latest"}],
+    });
+    aws.aws("ecr", &format!("{ECR}PutImageTagMutability"), &input);
+    for _ in 0..2 {
+        let finished = project.shipit(&["deploy", "api", "--env", "prod", "--output", "json"]).exits(0).finished();
+        assert_eq!(finished["services"][0]["digest"], Value::from(digest.clone()));
+    }
+    let input = json!({"repositoryName": "api-prod", "imageTagMutability": "IMMUTABLE"});
+    aws.aws("ecr", &format!("{ECR}PutImageTagMutability"), &input);
+    let ran = project.shipit(&["deploy", "api", "--env", "prod"]).exits(6);
+    ran.says("does not let the tag `latest` be moved").says("IMMUTABLE_WITH_EXCLUSION");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, StandIn};
+use crate::support::{Project, Running, StandIn};
 
 const MANIFEST: &str = r#"version: 1
 name: sample
@@ -154,6 +154,42 @@ fn a_scan_that_cannot_be_had_is_no_pass() {
         assert!(service["hint"].as_str().is_some_and(|text| text.contains("`latest` is as it was")), "{service}");
         stopped_before_latest(&aws);
     }
+}
+
+#[test]
+fn thousands_of_findings_are_read_to_the_last() {
+    let many: Vec<Value> = (0..2500)
+        .map(|number| {
+            let severity = if number == 2499 { "CRITICAL" } else { "LOW" };
+            json!({"id": format!("CVE-2026-{number}"), "severity": severity, "package": "zlib", "installed": "1.2"})
+        })
+        .collect();
+    let (project, aws) = project("{ fail_on: critical }", "[]", &json!(many).to_string());
+    scan_on_push(&aws);
+    let ran = project.shipit(&["deploy"]).exits(4).says("scan: 1 critical and 2499 low");
+    ran.says("critical: zlib 1.2 (CVE-2026-2499)").says("no fix is known yet").never_says("CVE-2026-2498");
+    stopped_before_latest(&aws);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_scan_is_told_when_the_time_is_over() {
+    let (project, aws) = project("{ fail_on: critical, timeout: 2s }", r#"[{"status": "NONE"}]"#, "[]");
+    let limit = "The scan quota per image has been exceeded. Wait and try again.";
+    let fault = json!({"operation": "StartImageScan", "error": "LimitExceededException", "message": limit});
+    let script: Value = serde_json::from_str(&script(r#"[{"status": "NONE"}]"#, "[]")).expect("a script");
+    aws.follow(&json!({"faults": [fault], "services": script["services"], "scans": script["scans"]}).to_string());
+    project.shipit(&["deploy"]).exits(4).says("has no result after 2s: not begun").says(limit);
+    stopped_before_latest(&aws);
+}
+
+#[test]
+fn ctrl_c_while_a_scan_is_waited_for_leaves_latest_as_it_was() {
+    let (project, aws) = project("{ fail_on: critical }", r#"[{"status": "IN_PROGRESS"}]"#, "[]");
+    scan_on_push(&aws);
+    let mut running = Running::start(&project, &["deploy"]);
+    running.wait_for("state of the scan", |event| event["event"] == "scanning");
+    running.gets("INT").exits(130);
+    stopped_before_latest(&aws);
 }
 
 #[test]

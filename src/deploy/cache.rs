@@ -4,6 +4,8 @@
 //! An image is asked for only where the engine lacks it. With it, the engine very likely has the layers too, and a look at
 //! the registry would cost every build two requests and a login for nothing.
 
+use futures_util::future::join_all;
+
 use super::Deploy;
 use super::courier::Courier;
 use crate::aws::{Clients, ecr};
@@ -35,9 +37,9 @@ impl Cache {
         let (host, _) = build.uri.split_once('/').unwrap_or_default();
         let from = match (&service.cache, build.without_cache) {
             (Kept::Off, _) | (_, true) => Vec::new(),
-            (Kept::Inline, _) => images(engine, plan, &build.uri).await,
+            (Kept::Inline, _) => images((clients, engine), service, plan, &build.uri).await,
             (Kept::Repository(name), _) => {
-                let mut from = images(engine, plan, &build.uri).await;
+                let mut from = images((clients, engine), service, plan, &build.uri).await;
                 if let Ok(Some(digest)) = ecr::digest_of(clients, name, &tag(service)).await {
                     let image = format!("{host}/{name}@{digest}");
                     if !engine.has(&image).await {
@@ -58,14 +60,25 @@ impl Cache {
 }
 
 /// `latest`, where the engine lacks it, and with it what runs, if that is another image.
-async fn images(engine: &Engine, plan: &ServicePlan, uri: &str) -> Vec<String> {
+async fn images(
+    (clients, engine): (&Clients, &Engine),
+    service: &Service,
+    plan: &ServicePlan,
+    uri: &str,
+) -> Vec<String> {
     let Some(latest) = &plan.latest_digest else { return Vec::new() };
     if engine.has(&format!("{uri}@{latest}")).await {
         return Vec::new();
     }
     let running = plan.running_digest.iter().filter(|running| *running != latest);
-    // By digest: an engine may have an older image under the tag, and would take that.
-    std::iter::once(latest).chain(running).map(|digest| format!("{uri}@{digest}")).collect()
+    let images = std::iter::once(latest).chain(running).map(async |digest| {
+        // An index has no layers of its own, and not every BuildKit looks at what it leads to.
+        let manifest = ecr::manifest(clients, &service.repository, digest).await.ok().flatten();
+        let child = manifest.and_then(|manifest| manifest.child(service.platform.architecture()));
+        // By digest: an engine may have an older image under the tag, and would take that.
+        format!("{uri}@{}", child.as_ref().unwrap_or(digest))
+    });
+    join_all(images).await
 }
 
 /// Whether the build may take an image from this registry: then the engine needs a login for it.

@@ -4,6 +4,7 @@
 
 mod build;
 mod delivery;
+mod files;
 mod promote;
 mod scanned;
 mod turn;

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
 use super::layers::{self, Searched};
@@ -41,28 +41,48 @@ pub(super) async fn search(
             return Ok(None);
         }
     };
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let reader = Pieces { receiver, piece: Bytes::new() };
-    let search = tokio::task::spawn_blocking(move || layers::search(reader, &needles, |name| skip.contains(name)));
-    while let Some(piece) = export.next().await {
-        // Nobody takes it any more: the search has ended, well or badly, and says so itself.
-        if sender.send(piece).await.is_err() {
-            break;
-        }
-    }
-    drop(sender);
+    let look = move |reader| layers::search(reader, &needles, |name| skip.contains(name));
+    let (searched, ended) = pour(&mut export, look).await;
     let broken = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Exit::Build, "the image could not be looked through for secrets")
             .because(error)
             .hint("the engine's export of the image broke off: look into its log and its disk space, and run it again")
     };
-    let searched = search.await.map_err(|error| broken(&error))?;
-    searched.map(Some).map_err(|error| broken(&error))
+    match (searched, ended) {
+        (_, Some(error)) | (Err(error), None) => Err(broken(&error)),
+        (Ok(searched), None) => Ok(Some(searched)),
+    }
+}
+
+/// Brings bytes as they come to whoever reads them in a thread that may wait. What broke them off is given back as it is;
+/// the reader sees their end then.
+pub(super) async fn pour<T: Send + 'static, E>(
+    mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    look: impl FnOnce(Pieces) -> io::Result<T> + Send + 'static,
+) -> (io::Result<T>, Option<E>) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let look = tokio::task::spawn_blocking(move || look(Pieces { receiver, piece: Bytes::new() }));
+    let mut broken = None;
+    while let Some(piece) = pieces.next().await {
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => {
+                broken = Some(error);
+                break;
+            }
+        };
+        // Nobody takes it any more: the reader has ended, well or badly, and says so itself.
+        if sender.send(piece).await.is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    (look.await.unwrap_or_else(|ended| Err(io::Error::other(ended))), broken)
 }
 
 /// What comes through the channel, to be read by a thread that may wait.
-struct Pieces {
-    receiver: mpsc::Receiver<io::Result<Bytes>>,
+pub(super) struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
     piece: Bytes,
 }
 
@@ -70,7 +90,7 @@ impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
             match self.receiver.blocking_recv() {
-                Some(piece) => self.piece = piece?,
+                Some(piece) => self.piece = piece,
                 None => return Ok(0),
             }
         }

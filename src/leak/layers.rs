@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
+use super::known::Looked;
 use super::needles::{Hit, Needles};
 
 /// A document larger than this is no manifest and no config, in bytes.
@@ -138,6 +139,19 @@ pub(super) fn search(export: impl Read, needles: &Needles, skip: impl Fn(&str) -
         });
     }
     Ok(Searched { layers, config: needles.find(raw), bytes: reader.bytes })
+}
+
+/// One layer by itself, as a registry gives it out. It is read to its end, wherever its archive ends.
+///
+/// # Errors
+/// It breaks off, or is no layer.
+pub(super) fn one(mut content: impl Read, needles: &Needles) -> io::Result<Looked> {
+    let mut reader = Reader { needles, buffer: Vec::new(), bytes: 0 };
+    let mut head = Vec::with_capacity(HEAD);
+    content.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    let blob = reader.blob(Kind::of(&head), head.as_slice().chain(&mut content))?;
+    io::copy(&mut content, &mut io::sink())?;
+    Ok(Looked { bytes: reader.bytes, unread: blob.unread, files: blob.files })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod base;
 mod config;
 mod export;
 mod forms;
+mod known;
 mod layers;
 mod needles;
 mod scope;
@@ -26,6 +27,7 @@ use crate::exit::Exit;
 use crate::secret::Secret;
 
 use forms::Form;
+pub(crate) use known::{BUILD_TELLS, Layers, Looked, check_known};
 use layers::Searched;
 use needles::Needles;
 use scope::Scope;
@@ -96,7 +98,7 @@ enum Place {
         steps: usize,
         instruction: String,
     },
-    /// An empty path: the layer as a whole.
+    /// An empty path: the layer as a whole. An empty instruction: nobody knows it.
     File {
         path: String,
         layer: usize,
@@ -118,7 +120,8 @@ impl std::fmt::Display for Place {
                 if !path.is_empty() {
                     write!(f, "file `{path}` of ")?;
                 }
-                write!(f, "layer {layer} of {layers} ({instruction})")
+                write!(f, "layer {layer} of {layers}")?;
+                if instruction.is_empty() { Ok(()) } else { write!(f, " ({instruction})") }
             }
         }
     }
@@ -130,24 +133,6 @@ fn seek<'s>(secrets: &'s BTreeMap<String, Secret>, readable: &[String], mounted:
     let sought =
         hidden.map(|(name, secret)| Sought { name, value: secret.expose(), scope: Scope::of(secret.expose()) });
     sought.filter(|one| !one.value.trim().is_empty()).collect()
-}
-
-/// The same for an image that was built before and is known by its config alone: its layers were looked through then.
-/// What its base image holds cannot be told apart here, so a find sends the user back to a build, where it can.
-///
-/// # Errors
-/// A secret is in the config or the history ([`Exit::Gate`]).
-pub(crate) fn check_known(image: &Image, service: &Service, secrets: &BTreeMap<String, Secret>) -> Result<()> {
-    let mounted: Vec<&String> = service.build_secrets.keys().collect();
-    let sought = seek(secrets, &service.readable_secrets, &mounted);
-    let values = sought.iter().enumerate().filter(|(_, one)| one.scope != Scope::Named);
-    let needles = Needles::new(values.map(|(at, one)| (at, one.value)))?;
-    let found = config::look(image, None, &sought, &needles);
-    if found.is_empty() {
-        return Ok(());
-    }
-    let text = format!("a secret is readable in the image of an earlier build: {}", places(&sought, &found));
-    Err(Error::new(Exit::Gate, text).hint("pass --rebuild: a build tells whether it comes from the base image"))
 }
 
 impl Gate {

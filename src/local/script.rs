@@ -80,6 +80,8 @@ pub(crate) struct InjectedFault {
     pub(crate) after_effect: bool,
     /// `GetDownloadUrlForLayer` only: the layer is delivered with another first byte.
     pub(crate) altered: bool,
+    /// `GetDownloadUrlForLayer` only: the layer breaks off after its first bytes.
+    pub(crate) cut: bool,
     /// The answer comes late; on its own it is a proper answer.
     pub(crate) delay_ms: u64,
     /// `DescribeServices` only: the answer is the one from before the last `UpdateService`.

@@ -98,8 +98,4 @@ impl Before {
     pub(crate) fn service(&self, name: &str) -> Option<&Service> {
         self.specification.services.iter().find(|service| service.name == name)
     }
-
-    fn release(&self, name: &str) -> Option<&Release> {
-        self.releases.iter().find(|release| release.service == name)
-    }
 }

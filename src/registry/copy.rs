@@ -2,31 +2,23 @@
 //! everything else flows from one registry into the other without being kept here. Children come before their index.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::{Frame, Incoming};
-use sha2::{Digest as _, Sha256};
+use hyper::body::Frame;
 
 use super::blobs::Upload;
 use super::client::{Body, Registry, retrying};
 use super::failure::Failure;
 use super::parts::{Image, Part};
-use super::{WORD_EVERY, short};
-use crate::docker::hexadecimal;
+use super::reader::{Reader, contents};
+use super::short;
 use crate::error::Result;
 use crate::event::{Events, Kind, LayerState};
 
 /// Blobs on their way at a time.
 const AT_ONCE: usize = 4;
-
-/// How often a blob that breaks off is taken up again where it broke off.
-const RESUMED_AT_MOST: usize = 5;
-
-/// How long the source may send nothing.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Where from, and where to.
 pub(crate) struct Copy<'a> {
@@ -40,6 +32,26 @@ pub(crate) struct Copy<'a> {
 }
 
 impl Copy<'_> {
+    /// The layers that the target lacks, which would be sent or mounted, with their numbers from 1 on.
+    ///
+    /// # Errors
+    /// `Exit::Registry`: the target refuses or does not answer.
+    pub(crate) async fn missing<'i>(&self, image: &'i Image) -> Result<Vec<(usize, &'i Part)>> {
+        let asked = stream::iter(image.layers().zip(1..)).map(async |(part, number)| {
+            let there = retrying(|| self.to.has_blob(self.to_repository, &part.digest)).await;
+            let doing = format!("look for layer {}", short(&part.digest));
+            let there = there.map_err(|failure| failure.during(self.to, &doing))?;
+            Ok((!there).then_some((number, part)))
+        });
+        let missing: Vec<Option<(usize, &Part)>> = asked.buffered(AT_ONCE).try_collect().await?;
+        Ok(missing.into_iter().flatten().collect())
+    }
+
+    /// What a blob of the source holds, as it comes.
+    pub(crate) fn read(&self, part: &Part) -> impl Stream<Item = Result<Bytes>> + Send + Unpin + use<> {
+        contents(self.from, self.from_repository, part)
+    }
+
     /// Everything but the tag: nobody sees the image before it is whole.
     ///
     /// # Errors
@@ -94,15 +106,11 @@ impl Copy<'_> {
             Ok(()) => Ok(LayerState::Pushed),
             Err(failure) => {
                 self.to.give_upload_up(&place).await;
-                // What the source is to blame for decides whether another attempt makes sense.
+                // The reader has tried often enough by itself.
                 match fault.take() {
-                    Some(theirs) if !theirs.may_pass() => {
-                        fault.keep(theirs);
-                        Err(Failure::Strange("the upload was broken off from here".to_owned()))
-                    }
                     Some(theirs) => {
                         fault.keep(theirs);
-                        Err(failure)
+                        Err(Failure::Strange("the upload was broken off from here".to_owned()))
                     }
                     None => Err(failure),
                 }
@@ -120,16 +128,7 @@ impl Copy<'_> {
     /// it is called by, so that an altered blob never arrives whole.
     fn relay(&self, part: &Part, fault: &Fault) -> Body {
         let events = part.is_layer.then(|| self.events.clone());
-        let reader = Reader {
-            from: Arc::clone(self.from),
-            repository: self.from_repository.to_owned(),
-            part: part.clone(),
-            body: None,
-            at: 0,
-            told: 0,
-            hash: Sha256::new(),
-            resumed: 0,
-        };
+        let reader = Reader::of(self.from, self.from_repository, part);
         let fault = fault.clone();
         let next = move |mut reader: Reader| {
             let (fault, events) = (fault.clone(), events.clone());
@@ -164,77 +163,5 @@ impl Fault {
 
     fn take(&self) -> Option<Failure> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// A blob being read.
-struct Reader {
-    from: Arc<Registry>,
-    repository: String,
-    part: Part,
-    body: Option<Incoming>,
-    /// Bytes read.
-    at: u64,
-    /// Up to where progress was told.
-    told: u64,
-    hash: Sha256,
-    resumed: usize,
-}
-
-impl Reader {
-    /// The next bytes; `None` when all were given.
-    async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        while self.at < self.part.size {
-            let Some(body) = &mut self.body else {
-                match self.from.blob(&self.repository, &self.part.digest, self.at).await {
-                    Ok(answer) => self.body = Some(answer.into_body()),
-                    Err(failure) => self.may_resume(failure)?,
-                }
-                continue;
-            };
-            let broken = match tokio::time::timeout(SILENCE, body.frame()).await {
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) if bytes.is_empty() => continue,
-                    Ok(bytes) => return self.take(bytes).map(Some),
-                    Err(_) => continue,
-                },
-                Ok(Some(Err(error))) => Failure::unanswered(&error),
-                Ok(None) => {
-                    Failure::Unanswered(vec![format!("it ended after {} of {} bytes", self.at, self.part.size)])
-                }
-                Err(_) => Failure::Unanswered(vec![format!("nothing came for {} s", SILENCE.as_secs())]),
-            };
-            self.body = None;
-            self.may_resume(broken)?;
-        }
-        Ok(None)
-    }
-
-    fn take(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
-        self.at += bytes.len() as u64;
-        self.hash.update(&bytes);
-        if self.at < self.part.size {
-            return Ok(bytes);
-        }
-        let found = hexadecimal(&self.hash.clone().finalize());
-        if self.at == self.part.size && self.part.digest.strip_prefix("sha256:") == Some(&*found) {
-            Ok(bytes)
-        } else {
-            Err(Failure::other_bytes(&self.part.digest))
-        }
-    }
-
-    fn may_resume(&mut self, failure: Failure) -> Result<(), Failure> {
-        self.resumed += 1;
-        if failure.may_pass() && self.resumed <= RESUMED_AT_MOST { Ok(()) } else { Err(failure) }
-    }
-
-    fn tell(&mut self, events: &Events) {
-        if self.at - self.told >= WORD_EVERY {
-            self.told = self.at;
-            let (current, total) = (self.at, self.part.size);
-            let id = short(&self.part.digest);
-            events.emit(Kind::PushLayer { id, state: LayerState::Pushing, current, total });
-        }
     }
 }

@@ -31,6 +31,8 @@ struct Shelf {
     mounts: bool,
     /// So many reads of a blob break off half-way.
     broken: usize,
+    /// Blobs are always given from their first byte on.
+    no_ranges: bool,
     /// Blobs are delivered with another first byte.
     altered: bool,
     /// A manifest is called by another digest than it has.
@@ -102,6 +104,7 @@ fn deliver(shelf: &mut Shelf, mut blob: Vec<u8>, range: Option<&str>) -> Respons
     if shelf.altered {
         blob[0] ^= 1;
     }
+    let range = range.filter(|_| !shelf.no_ranges);
     let from: usize = range.map_or(0, |range| range["bytes=".len()..].trim_end_matches('-').parse().unwrap());
     let bytes = Bytes::from(blob).slice(from..);
     let answer = Response::builder().status(if from > 0 { 206 } else { 200 }).header("content-length", bytes.len());
@@ -223,6 +226,44 @@ async fn one_registry_mounts_where_it_may_and_is_sent_to_where_not() {
         assert!(asked.iter().all(|line| line.contains("?mount=sha256:") && line.contains("&from=api-sandbox")));
         assert_eq!(seen(&source, "GET /v2/api-sandbox/blobs").is_empty(), mounts);
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_knows_no_ranges_is_read_again_from_the_beginning() {
+    let (shelf, name, layer) = stocked();
+    let (from, source) = serve(Shelf { broken: 3, no_ranges: true, ..shelf }).await;
+    let (to, target) = serve(Shelf::default()).await;
+    copy(&from, &to, &name, false, &Events::channel().0).await.unwrap();
+    assert_eq!(source.lock().unwrap().blobs[&layer], target.lock().unwrap().blobs[&layer]);
+    // Whatever came twice was sent once.
+    assert_eq!(seen(&target, "PUT /v2/api/blobs/").len(), 2);
+}
+
+/// Such layers come from their maker, and no registry has them.
+#[tokio::test]
+async fn foreign_layers_are_left_where_they_are() {
+    let (mut shelf, _, layer) = stocked();
+    let elsewhere = format!("sha256:{}", "f".repeat(64));
+    let config = shelf.blobs.keys().find(|name| **name != layer).unwrap().clone();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": "c", "digest": config, "size": shelf.blobs[&config].len()},
+        "layers": [
+            {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": elsewhere, "size": 9,
+             "urls": ["https://example.com/layer"]},
+            {"mediaType": "l", "digest": layer, "size": shelf.blobs[&layer].len()},
+        ],
+    })
+    .to_string();
+    let name = digest(manifest.as_bytes());
+    shelf.manifests.insert(name.clone(), (OCI_MANIFEST.to_owned(), manifest.into_bytes()));
+    let (from, source) = serve(shelf).await;
+    let (to, target) = serve(Shelf::default()).await;
+    copy(&from, &to, &name, false, &Events::channel().0).await.unwrap();
+    assert!(
+        target.lock().unwrap().seen.iter().chain(&source.lock().unwrap().seen).all(|line| !line.contains(&elsewhere))
+    );
+    assert!(target.lock().unwrap().manifests.contains_key(&name));
 }
 
 #[tokio::test]

@@ -73,6 +73,9 @@ impl Failure {
                     error.hint("check the network, and HTTPS_PROXY where it needs a proxy, then run it again")
                 }
             }
+            Self::Refused { status, text } if text.contains("authorization token has expired") => error
+                .cause(format!("the registry {host} answers {status} {text}").trim_end())
+                .hint("the login that ECR gave for this run has ended; what has arrived stays: run it again"),
             Self::Refused { status, text } if failure_of_permission(status) && !registry.is_on_loopback() => error
                 .cause(format!("the registry {host} answers {status} {text}").trim_end())
                 .hint(
@@ -143,6 +146,9 @@ mod tests {
     use crate::registry::Registry;
     use crate::secret::Secret;
 
+    /// In ECR's words.
+    const EXPIRED: &str = r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#;
+
     #[test]
     fn every_failure_says_which_registry_and_what_to_do() {
         let registry = Registry::new("127.0.0.1:5000", "AWS", &Secret::new("hidden-password"));
@@ -152,6 +158,7 @@ mod tests {
         for (failure, cause, hint) in [
             (refused(401, ""), "refuses the login of `AWS`", "ecr:GetAuthorizationToken"),
             (refused(404, name), "NAME_UNKNOWN: no such repository", "create the repository"),
+            (refused(403, EXPIRED), "has expired", "run it again"),
             (refused(405, ""), "answers 405", "read-only"),
             (refused(500, "no space left"), "no space left", "disk may be full"),
             (Failure::Unanswered(vec!["connection refused".into()]), "does not answer: connection refused", "listens"),

@@ -13,6 +13,7 @@ mod copy;
 mod copy_tests;
 mod failure;
 mod parts;
+mod reader;
 mod transport;
 #[cfg(test)]
 mod transport_tests;
@@ -26,7 +27,8 @@ use futures_util::Stream;
 pub(crate) use client::{Registry, Stored};
 pub(crate) use copy::Copy;
 pub(crate) use failure::Failure;
-pub(crate) use parts::Image;
+pub(crate) use parts::{Image, Part};
+pub(crate) use reader::contents;
 pub(crate) use transport::{Connector, Proxies, is_loopback};
 
 use crate::error::{Error, Result};

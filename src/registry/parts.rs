@@ -18,7 +18,7 @@ const CONFIG_AT_MOST: u64 = 4 << 20;
 
 /// A blob that a manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(crate) struct Part {
     pub(super) digest: String,
     /// Bytes.
     pub(super) size: u64,
@@ -155,6 +155,11 @@ impl Image {
 
     pub(super) fn blobs(&self) -> &[Part] {
         &self.blobs
+    }
+
+    /// Of all its manifests, each once.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Part> {
+        self.blobs.iter().filter(|part| part.is_layer)
     }
 
     fn note(&mut self, manifest: &Manifest) {

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::judge::{Reading, Report, UNTOUCHED, judge, read};
 use super::policy::Policy;
+use crate::aws::ecr::scan::Scan;
 use crate::aws::{Clients, ecr};
 use crate::error::{Error, Result};
 use crate::event::{Events, Kind};
@@ -22,6 +23,8 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
+/// ECR scans an image on demand once within this.
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// How long the look after a rollout may take, so that nobody waits for it.
 const A_LOOK: Duration = Duration::from_secs(3);
 
@@ -51,7 +54,11 @@ impl Scanning<'_> {
             let state = match ecr::scan::findings(self.clients, self.repository, &image).await {
                 Ok(scan) => {
                     let absent = scan.is_none();
+                    let old = scan.as_ref().and_then(outdated);
                     match read(scan) {
+                        Reading::Results(_) if self.is_begun_anew(old, &image, &mut asked).await => {
+                            "over a day old, and begun anew".to_owned()
+                        }
                         Reading::Results(found) => {
                             let report = judge(&image, found, Some(policy), today());
                             self.events.emit(Kind::Scanned { report: Box::new(report.clone()) });
@@ -90,6 +97,21 @@ impl Scanning<'_> {
         Ok(child.unwrap_or_else(|| self.digest.to_owned()))
     }
 
+    /// Whether the results that are there are too old to go by, and others will come. Where they cannot be had, these are
+    /// better than none.
+    async fn is_begun_anew(&self, old: Option<Timestamp>, image: &str, asked: &mut Option<Option<Error>>) -> bool {
+        let Some(at) = old else { return false };
+        if asked.is_none() {
+            let refused = self.ask(image).await;
+            if let Some(error) = &refused {
+                let at = at.strftime("%F");
+                self.events.warn(format!("the scan is of {at}, and no new one can be had: {}", error.line()), None);
+            }
+            *asked = Some(refused);
+        }
+        matches!(asked, Some(None))
+    }
+
     /// Asks for a scan; what stood in its way is told if the time runs out.
     async fn ask(&self, image: &str) -> Option<Error> {
         ecr::scan::start(self.clients, self.repository, image).await.err()
@@ -124,7 +146,68 @@ pub(crate) async fn look(scanning: &Scanning<'_>, policy: Option<&Policy>) -> Op
     Some(report)
 }
 
+/// When a basic scan ended, where ECR would scan anew: of vulnerabilities that became known since it says nothing.
+/// Enhanced scanning goes on by itself.
+fn outdated(scan: &Scan) -> Option<Timestamp> {
+    let at = scan.completed_at.filter(|_| scan.status == "COMPLETE")?;
+    (Timestamp::now().duration_since(at) > A_DAY).then_some(at)
+}
+
 /// Waivers end with a day of UTC, wherever this machine stands.
 fn today() -> jiff::civil::Date {
     TimeZone::UTC.to_datetime(Timestamp::now()).date()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::Scanning;
+    use crate::aws::fake::Fake;
+    use crate::event::Events;
+    use crate::scan::{Policy, Severity};
+
+    /// What the gate says of an image that was scanned a month ago and found clean, and of which a scan of today finds
+    /// something. `refused`: why ECR begins none today.
+    async fn passes(refused: Option<&'static str>) -> (bool, usize) {
+        let begun = Arc::new(AtomicBool::new(false));
+        let fake = Fake::start(move |operation, _| {
+            let today = Timestamp::now().as_second();
+            let scanned = |at: i64, findings: serde_json::Value| {
+                json!({"imageScanStatus": {"status": "COMPLETE"},
+                       "imageScanFindings": {"imageScanCompletedAt": at, "findings": findings}})
+            };
+            match operation {
+                "StartImageScan" => match refused {
+                    Some(why) => Err(why),
+                    None => {
+                        begun.store(true, Ordering::SeqCst);
+                        Ok(json!({"imageScanStatus": {"status": "IN_PROGRESS"}}))
+                    }
+                },
+                "DescribeImageScanFindings" if begun.load(Ordering::SeqCst) => {
+                    Ok(scanned(today, json!([{"name": "CVE-1", "severity": "CRITICAL"}])))
+                }
+                "DescribeImageScanFindings" => Ok(scanned(today - 30 * 86_400, json!([]))),
+                _ => Ok(json!({"images": []})),
+            }
+        })
+        .await;
+        let policy = Policy { fail_on: Some(Severity::Critical), ignore: Vec::new(), timeout: Duration::from_secs(30) };
+        let (clients, events) = (&fake.clients, &Events::channel().0);
+        let scanning = Scanning { clients, repository: "api", digest: "sha256:1", architecture: "amd64", events };
+        let passed = scanning.gate(&policy, Some(true)).await.is_ok();
+        (passed, fake.calls("StartImageScan").len())
+    }
+
+    #[tokio::test]
+    async fn a_scan_of_a_month_ago_is_made_anew_where_it_can_be() {
+        assert_eq!(passes(None).await, (false, 1));
+        assert_eq!(passes(Some("LimitExceededException")).await, (true, 1));
+    }
 }

@@ -25,7 +25,7 @@ pub(super) enum Reading {
 
 /// `None`: ECR knows of no scan.
 pub(super) fn read(scan: Option<Scan>) -> Reading {
-    let Some(Scan { status, description, findings }) = scan else { return Reading::Wait("not begun".to_owned()) };
+    let Some(Scan { status, description, findings, .. }) = scan else { return Reading::Wait("not begun".to_owned()) };
     let over = |what: &str, hint: &str| {
         let error = Error::new(Exit::Gate, what.to_owned()).cause(description.clone().unwrap_or_default());
         Reading::Over(error.hint(format!("{hint}; {UNTOUCHED}")))
@@ -215,6 +215,7 @@ mod tests {
                 status: status.to_owned(),
                 description: Some("in ECR's words".to_owned()),
                 findings: results.then(Vec::new),
+                completed_at: None,
             });
             let reading = match read(scan) {
                 Reading::Wait(_) => "wait",

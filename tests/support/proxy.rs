@@ -36,6 +36,8 @@ struct Seen {
     bytes: u64,
     /// The plug is pulled when a request for this comes.
     cut_at: Option<String>,
+    /// The plugin refuses this, too.
+    also_refused: Option<String>,
 }
 
 /// One request: its head as it came, and what of its body was read to look at it.
@@ -101,6 +103,11 @@ impl EngineProxy {
         self.shared.seen.lock().unwrap().cut_at = Some(target.to_owned());
     }
 
+    /// Requests that have this in them are refused as well.
+    pub(crate) fn refuse(&self, target: &str) {
+        self.shared.seen.lock().unwrap().also_refused = Some(target.to_owned());
+    }
+
     /// The requests that have this in their `METHOD TARGET`.
     pub(crate) fn requests(&self, with: &str) -> Vec<String> {
         let seen = self.shared.seen.lock().unwrap();
@@ -144,13 +151,16 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 async fn serve(mut client: Box<dyn Duplex>, shared: &Shared) -> Option<()> {
     let request = Request::read(&mut client).await?;
     let line = format!("{} {}", request.method, request.target);
-    let refusal = if shared.filtered { refusal(&request) } else { None };
+    let mut refusal = if shared.filtered { refusal(&request) } else { None };
     {
         let mut seen = shared.seen.lock().unwrap();
         seen.requests.push(line.clone());
         if seen.cut_at.as_ref().is_some_and(|target| line.contains(target)) {
             shared.plug.cancel();
             return None;
+        }
+        if seen.also_refused.as_ref().is_some_and(|target| line.contains(target)) {
+            refusal = Some(String::new());
         }
         if let Some(reason) = &refusal {
             seen.refused.push(format!("{line}: {reason}"));

@@ -7,6 +7,7 @@ use aws_sdk_ecr::types::{
     EnhancedImageScanFinding, ImageIdentifier, ImageScanFinding, ImageScanFindings, RegistryScanningConfiguration,
     RegistryScanningRule, ScanFrequency, ScanType, VulnerablePackage,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::wildcard;
@@ -29,6 +30,8 @@ pub(crate) struct Scan {
     pub(crate) description: Option<String>,
     /// `None` while there are no results.
     pub(crate) findings: Option<Vec<Vulnerability>>,
+    /// When the results came.
+    pub(crate) completed_at: Option<Timestamp>,
 }
 
 /// One vulnerability in one or more packages.
@@ -102,18 +105,21 @@ pub(crate) async fn findings(clients: &Clients, repository: &str, digest: &str) 
     Err(Error::new(Exit::Aws, "the answer of ecr:DescribeImageScanFindings has no end"))
 }
 
-/// Asks for a basic scan. `false`: none can be begun now, because there was one within the last day or because Inspector
-/// scans this registry.
-pub(crate) async fn start(clients: &Clients, repository: &str, digest: &str) -> Result<bool> {
+/// Asks for a basic scan.
+///
+/// # Errors
+/// None can be begun now, because there was one within the last day or because Inspector scans this registry
+/// ([`Exit::Gate`]); it is not allowed ([`Exit::Aws`]).
+pub(crate) async fn start(clients: &Clients, repository: &str, digest: &str) -> Result<()> {
     match clients.ecr.start_image_scan().repository_name(repository).image_id(image(digest)).send().await {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(()),
         Err(error)
             if matches!(
                 error.code(),
                 Some("LimitExceededException" | "ValidationException" | "ImageNotFoundException")
             ) =>
         {
-            Ok(false)
+            Err(Error::new(Exit::Gate, error.message().or(error.code()).unwrap_or_default().to_owned()))
         }
         Err(error) => Err(aws("ecr:StartImageScan", &error)),
     }
@@ -144,6 +150,10 @@ fn scan(answer: &DescribeImageScanFindingsOutput) -> Scan {
         status: status.and_then(|status| status.status()).map_or("(none)", |status| status.as_str()).to_owned(),
         description: status.and_then(|status| status.description()).filter(|text| !text.is_empty()).map(str::to_owned),
         findings: answer.image_scan_findings().map(vulnerabilities),
+        completed_at: answer
+            .image_scan_findings()
+            .and_then(|findings| findings.image_scan_completed_at())
+            .and_then(|at| Timestamp::from_second(at.secs()).ok()),
     }
 }
 
@@ -211,6 +221,7 @@ mod tests {
 
     use super::{Registry, findings, start};
     use crate::aws::fake::Fake;
+    use crate::exit::Exit;
     use crate::scan::Severity;
 
     #[test]
@@ -258,7 +269,7 @@ mod tests {
         })
         .await;
         assert_eq!(findings(&fake.clients, "api", "sha256:1").await.unwrap(), None);
-        assert!(!start(&fake.clients, "api", "sha256:1").await.unwrap());
+        assert_eq!(start(&fake.clients, "api", "sha256:1").await.unwrap_err().exit(), Exit::Gate);
         let fake = Fake::start(|_, _| Err("AccessDeniedException")).await;
         assert!(
             findings(&fake.clients, "api", "sha256:1").await.unwrap_err().hints()[0]

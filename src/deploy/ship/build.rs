@@ -10,7 +10,7 @@ use crate::deploy::{Deploy, known};
 use crate::docker::{BuildRequest, Built, Engine, Image};
 use crate::error::Result;
 use crate::event::{Kind, Stage};
-use crate::leak::Look;
+use crate::leak::{self, Look};
 use crate::reuse::REVISION_LABEL;
 use crate::source::Build;
 
@@ -20,6 +20,10 @@ impl Ship<'_> {
         let mut labels = BTreeMap::from([(REVISION_LABEL.to_owned(), self.deploy.plan.revision.full())]);
         if let Some(keyed) = &plan.keyed {
             labels.extend(keyed.labels());
+        }
+        let Deploy { specification, .. } = *self.deploy;
+        if let Some(secrets) = leak::Layers::of(&[(self.service, &specification.secrets)])? {
+            labels.extend([secrets.label(&specification.environment.name)]);
         }
         let cache = Cache::of(self.deploy.clients, engine, self.service, self.plan, plan);
         let cache = self.unless_cancelled(async { Ok(cache.await) }).await?;

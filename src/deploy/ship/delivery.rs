@@ -34,13 +34,14 @@ impl<'a> Ship<'a> {
         together.ends.in_the_way(&self.plan.depends_on)?;
         self.events.stage(Stage::Inspect);
         self.check_known(&reuse.image).map_err(|error| Stop::new(Verdict::Refused, error))?;
+        self.files_of(reuse).await?;
         self.events.stage(Stage::Push);
         let courier = Courier::of_image(self.deploy.clients, &reuse.uri, &reuse.manifest, self.events);
         self.put_tags(None, courier, &reuse.digest, None, &together.ends).await?;
         Ok(self.digests(Some(&reuse.manifest)))
     }
 
-    /// What an image has to pass that was built before: its layers were looked through then.
+    /// What an image has to pass that was built before.
     fn check_known(&self, image: &Image) -> Result<()> {
         image.require_architecture(self.service.platform.architecture())?;
         leak::check_known(image, self.service, &self.deploy.specification.secrets)

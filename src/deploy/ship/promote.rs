@@ -10,7 +10,7 @@ use crate::event::{Kind, Stage};
 use crate::exit::Exit;
 use crate::leak;
 use crate::promotion::Route;
-use crate::registry::Image;
+use crate::registry::{Copy, Image};
 use crate::rollout::Stop;
 use crate::source::Promotion;
 use crate::verdict::Verdict;
@@ -29,8 +29,9 @@ impl Ship<'_> {
         let route = Route::open((before, promotion), (clients, plan, &self.service.repository), &options.proxies);
         let route = self.unless_cancelled(route).await.map_err(failed)?;
         let image = self.look(&route, before, digest).await?;
-        self.events.stage(Stage::Push);
         let copy = route.copy(self.events);
+        self.files(&copy, &image, before).await?;
+        self.events.stage(Stage::Push);
         self.unless_cancelled(copy.parts(&image)).await.map_err(failed)?;
         for tag in &scan::tags(&self.plan.tags, self.plan.scan.is_some(), digest) {
             if tag == "latest" {
@@ -64,12 +65,31 @@ impl Ship<'_> {
             Some(theirs) => leak::check_known(&described, theirs, &before.specification.secrets),
             None => Ok(()),
         });
-        // What helps is another than where a build can be had here.
-        let name = &before.specification.environment.name;
-        leaked.map_err(|error| {
-            let hint = format!("take it by `RUN --mount=type=secret` and `build_secrets`, and deploy that to `{name}`");
-            refused(Error::new(error.exit(), error.line()).hint(hint))
-        })?;
+        leaked.map_err(|error| leaky(&error, before))?;
         Ok(image)
     }
+
+    /// The files of what would be copied, for secrets that nobody looked for where it was built: those of this environment.
+    /// Layers that are here already were looked through when they came.
+    async fn files(&self, copy: &Copy<'_>, image: &Image, before: &Before) -> Result<(), Stop> {
+        let ours = (self.service, &self.deploy.specification.secrets);
+        let theirs = before.service(&self.service.name).map(|theirs| (theirs, &before.specification.secrets));
+        let sides: Vec<_> = [Some(ours), theirs].into_iter().flatten().collect();
+        let looked = async {
+            let Some(secrets) = leak::Layers::of(&sides)? else { return Ok(()) };
+            let missing = copy.missing(image).await?;
+            self.look_through(&secrets, missing, image.layers().count(), |part| copy.read(part)).await
+        };
+        self.unless_cancelled(looked).await.map_err(|error| match error.exit() {
+            Exit::Gate => leaky(&error, before),
+            _ => Stop::new(Verdict::PushFailed, error),
+        })
+    }
+}
+
+/// What helps is another than where a build can be had here.
+fn leaky(error: &Error, before: &Before) -> Stop {
+    let name = &before.specification.environment.name;
+    let hint = format!("take it by `RUN --mount=type=secret` and `build_secrets`, and deploy that to `{name}`");
+    Stop::new(Verdict::Refused, Error::new(error.exit(), error.line()).hint(hint))
 }

@@ -66,9 +66,14 @@ impl Progress {
                 step.error = plain(&vertex.error);
             }
             // A cache that cannot be read is no failure: BuildKit goes on without it.
-            let state = match state {
-                StepState::Failed if step.name.starts_with(CACHE_IMPORT) => StepState::Canceled,
-                state => state,
+            let state = match (state, step.name.strip_prefix(CACHE_IMPORT)) {
+                (StepState::Failed, Some(image)) => {
+                    let why = &step.error;
+                    events
+                        .note(format!("no layers can be taken from {image} ({why}): what this engine lacks is built"));
+                    StepState::Canceled
+                }
+                (state, _) => state,
             };
             if state == StepState::Failed {
                 self.failed.get_or_insert_with(|| vertex.digest.clone());
@@ -211,6 +216,8 @@ mod tests {
         let vertexes = vec![import, vertex("a", 1, 4, "exit code: 1")];
         progress.apply(StatusResponse { vertexes, ..StatusResponse::default() }, &events);
         assert_eq!(progress.failed_step().unwrap().name, "[a] RUN x");
+        let Kind::Note { text } = received.try_recv().unwrap().into_kind() else { panic!("no word") };
+        assert!(text.starts_with("no layers can be taken from r/api@sha256:1 (not found)"), "{text}");
         let Kind::BuildStep { state, error, .. } = received.try_recv().unwrap().into_kind() else { panic!("no step") };
         assert_eq!((state, error.as_deref()), (StepState::Canceled, Some("not found")));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Response};
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::io::ReaderStream;
 
 use super::name_unknown;
@@ -50,5 +50,13 @@ pub(crate) fn altered(answer: Response<Body>) -> Response<Body> {
             }
             Bytes::from(bytes)
         }))
+    })
+}
+
+/// The same answer, which breaks off after its first bytes.
+pub(crate) fn cut(answer: Response<Body>) -> Response<Body> {
+    answer.map(|body| {
+        let broken = stream::once(async { Err(axum::Error::new(std::io::Error::other("broken off"))) });
+        Body::from_stream(body.into_data_stream().take(1).chain(broken))
     })
 }

@@ -50,7 +50,8 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Body>) -> Resu
                 Err(as_oci(fault))
             } else {
                 let answered = dispatch(shared, &place, &route, request).await;
-                if hit.altered { answered.map(blobs::altered) } else { answered }
+                let answered = if hit.altered { answered.map(blobs::altered) } else { answered };
+                if hit.cut { answered.map(blobs::cut) } else { answered }
             }
         }
     };

@@ -33,6 +33,8 @@ pub(crate) struct Hit {
     pub(crate) stale: bool,
     /// Deliver something else than what was asked for.
     pub(crate) altered: bool,
+    /// Deliver the beginning only.
+    pub(crate) cut: bool,
 }
 
 impl Injected {
@@ -88,6 +90,7 @@ impl Injected {
                 after_effect: fault.after_effect,
                 stale: fault.stale,
                 altered: fault.altered,
+                cut: fault.cut,
             };
         }
         Hit::default()
