@@ -22,6 +22,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// What a registry has and how it misbehaves.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a misbehaviour of its own")]
 struct Shelf {
     blobs: BTreeMap<String, Vec<u8>>,
     /// By digest or tag.

@@ -216,7 +216,7 @@ mod tests {
         let vertexes = vec![import, vertex("a", 1, 4, "exit code: 1")];
         progress.apply(StatusResponse { vertexes, ..StatusResponse::default() }, &events);
         assert_eq!(progress.failed_step().unwrap().name, "[a] RUN x");
-        let Kind::Note { text } = received.try_recv().unwrap().into_kind() else { panic!("no word") };
+        let Kind::Notice { text, .. } = received.try_recv().unwrap().into_kind() else { panic!("no word") };
         assert!(text.starts_with("no layers can be taken from r/api@sha256:1 (not found)"), "{text}");
         let Kind::BuildStep { state, error, .. } = received.try_recv().unwrap().into_kind() else { panic!("no step") };
         assert_eq!((state, error.as_deref()), (StepState::Canceled, Some("not found")));
