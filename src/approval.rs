@@ -55,11 +55,10 @@ pub(crate) fn approval(
     }
 }
 
-/// The program runs inside a pipeline although its own variables do not say so: nobody is asked there, because a script
-/// can type on a terminal that it made.
+/// The program runs inside a pipeline although its own variables do not say so, or in one whose file is not read.
 pub(crate) fn hidden(environment: &str, trace: &str) -> Error {
     Error::new(Exit::Gate, format!("`{environment}` needs a person's approval, and this is a pipeline: {trace}"))
-        .cause("the variables by which the pipeline names its run were taken away from shipit")
+        .cause("nobody is asked in a pipeline, where a script can type on a terminal that it made")
         .hint("leave the pipeline's variables as they are, and run it in a manual step with --approve")
 }
 

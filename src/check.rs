@@ -81,8 +81,14 @@ pub(crate) async fn pipelines(manifest: &Manifest, read: ReadCall) -> Result<Pip
     let surroundings = Surroundings { read, mentions: &mentions };
     let mut found = Pipelines::default();
     for (provider, path) in Provider::ALL.into_iter().flat_map(|provider| present(top, provider)) {
-        let text = std::fs::read_to_string(top.join(&path))
-            .map_err(|error| Error::new(Exit::Usage, format!("{path} cannot be read")).because(&error))?;
+        let text = match text(&top.join(&path)) {
+            Ok(text) => text,
+            Err(error) => {
+                let cannot = Error::new(Exit::Usage, format!("{path} cannot be read")).because(&error);
+                found.errors.push(cannot.hint("a pipeline's file is a text in UTF-8"));
+                continue;
+            }
+        };
         match file::read(provider, &path, &text, surroundings) {
             Ok(file) => advice(&file, manifest).into_iter().for_each(|advice| found.add(&advice)),
             Err(fault) => found
@@ -101,14 +107,22 @@ impl Pipelines {
     }
 }
 
-/// The provider's files that are there.
+/// Only a file is read: a pipe would be waited for.
+fn text(path: &Path) -> std::io::Result<String> {
+    match path.metadata()?.is_file() {
+        true => std::fs::read_to_string(path),
+        false => Err(std::io::Error::other("it is no file")),
+    }
+}
+
+/// What is there under the names of the provider's files.
 fn present(top: &Path, provider: Provider) -> Vec<(Provider, String)> {
     let workflows = std::fs::read_dir(top.join(".github/workflows")).into_iter().flatten().flatten();
     let mut paths: Vec<String> =
         workflows.filter_map(|entry| Some(format!(".github/workflows/{}", entry.file_name().to_str()?))).collect();
     paths.extend(["bitbucket-pipelines.yml", ".gitlab-ci.yml"].map(str::to_owned));
     paths.sort();
-    let paths = paths.into_iter().filter(|path| provider.is_file(path) && top.join(path).is_file());
+    let paths = paths.into_iter().filter(|path| provider.is_file(path) && top.join(path).symlink_metadata().is_ok());
     paths.map(|path| (provider, path)).collect()
 }
 

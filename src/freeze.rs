@@ -123,7 +123,7 @@ fn no_clock(text: &str) -> String {
 mod tests {
     use super::{Window, closed, finding, read};
     use jiff::Timestamp;
-    use jiff::civil::Weekday::{Friday, Saturday};
+    use jiff::civil::Weekday::{Friday, Saturday, Sunday};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -135,6 +135,9 @@ mod tests {
         let hours = (None, "2026-12-24T10:00:00Z", "2026-12-24T12:00:00Z", None);
         let friday = (Some(&[Friday][..]), "16:00", "23:59", Some("Europe/Berlin"));
         let night = (Some(&[Friday, Saturday][..]), "22:00", "06:00", None);
+        let nights = (Some(&[Saturday][..]), "22:00", "06:00", Some("Europe/Berlin"));
+        let gap = (Some(&[Sunday][..]), "02:30", "04:00", Some("Europe/Berlin"));
+        let whole = (Some(&[Friday][..]), "09:00", "09:00", None);
         for ((days, from, to, zone), now, end) in [
             (holidays, "2026-12-23T22:59:59Z", None),
             (holidays, "2026-12-23T23:00:00Z", Some("2026-12-26T23:00:00Z")),
@@ -151,6 +154,17 @@ mod tests {
             (night, "2026-11-28T05:00:00Z", Some("2026-11-28T06:00:00Z")),
             (night, "2026-11-29T05:00:00Z", Some("2026-11-29T06:00:00Z")),
             (night, "2026-11-30T05:00:00Z", None),
+            // Over the nights in which the clocks of Berlin change, and over the end of a year.
+            (nights, "2027-03-28T03:59:59Z", Some("2027-03-28T04:00:00Z")),
+            (nights, "2027-03-28T04:00:00Z", None),
+            (nights, "2026-10-25T04:59:59Z", Some("2026-10-25T05:00:00Z")),
+            (nights, "2027-01-02T21:00:00Z", Some("2027-01-03T05:00:00Z")),
+            // 02:30 is not there on that day: it begins as the clock goes on.
+            (gap, "2027-03-28T01:29:59Z", None),
+            (gap, "2027-03-28T01:30:00Z", Some("2027-03-28T02:00:00Z")),
+            // From a time to the same time is a whole day.
+            (whole, "2026-11-28T08:59:59Z", Some("2026-11-28T09:00:00Z")),
+            (whole, "2026-11-28T09:00:00Z", None),
         ] {
             let windows = [Window { when: read(days, from, to, zone).expect("a window"), reason: None }];
             let told = closed(&windows, at(now)).map(|(_, end)| end);
@@ -172,6 +186,9 @@ mod tests {
             (None, "yesterday", "2026-12-26", None, "from"),
             (None, "2026-12-26", "2026-12-24", None, "to"),
             (None, "2026-12-24", "18:00", None, "to"),
+            (None, "2026-12-24T10:00:00Z", "2026-12-24T10:00:00Z", None, "to"),
+            (None, "2026-13-24", "2026-12-26", None, "from"),
+            (Some(&[Friday][..]), "4pm", "18:00", None, "from"),
             (Some(&[Friday][..]), "2026-12-24", "18:00", None, "from"),
             (Some(&[Friday][..]), "16:00", "25:00", None, "to"),
             (Some(&[Friday][..]), "16:00", "18:00", Some("Mars/Olympus"), "zone"),

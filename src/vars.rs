@@ -65,11 +65,39 @@ fn is_for(name: &str, also: &[&str]) -> bool {
     })
 }
 
+/// By which a pipeline says that it is one, and which run, for which commit.
+pub(crate) const OF_PIPELINES: [&str; 21] = [
+    "BITBUCKET_BUILD_NUMBER",
+    "BITBUCKET_BRANCH",
+    "BITBUCKET_COMMIT",
+    "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
+    "BITBUCKET_PR_ID",
+    "BITBUCKET_TAG",
+    "GITHUB_ACTIONS",
+    "GITHUB_EVENT_NAME",
+    "GITHUB_HEAD_REF",
+    "GITHUB_JOB",
+    "GITHUB_REF",
+    "GITHUB_SHA",
+    "GITHUB_WORKFLOW_REF",
+    "GITLAB_CI",
+    "CI_COMMIT_BRANCH",
+    "CI_COMMIT_SHA",
+    "CI_COMMIT_TAG",
+    "CI_CONFIG_PATH",
+    "CI_JOB_NAME",
+    "CI_MERGE_REQUEST_IID",
+    "BITBUCKET_STEP_TRIGGERER_UUID",
+];
+
+/// By which other pipelines say that they are one.
+pub(crate) const OF_OTHER_PIPELINES: [&str; 5] =
+    ["CI", "JENKINS_URL", "TF_BUILD", "CODEBUILD_BUILD_ID", "TEAMCITY_VERSION"];
+
 /// The variables that the processes above this one were started with, the nearest first, and those of the container's
 /// first process: as far as the system lets them be read, which is Linux and the same user. For the question whether
-/// this is a pipeline, and for nothing else; the names that tell are all that is kept.
+/// this is a pipeline and which run of it, and for nothing else; the names that tell are all that is kept.
 pub(crate) fn above() -> Vec<Vars> {
-    const TELLING: [&str; 3] = ["BITBUCKET_BUILD_NUMBER", "GITHUB_ACTIONS", "GITLAB_CI"];
     let mut process = std::process::id();
     let mut found = Vec::new();
     for _ in 0..64 {
@@ -77,7 +105,8 @@ pub(crate) fn above() -> Vec<Vars> {
         process = parent;
         let Ok(bytes) = std::fs::read(format!("/proc/{process}/environ")) else { continue };
         let pairs = bytes.split(|byte| *byte == 0).filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
-        let telling: Vars = pairs.filter(|(name, _)| TELLING.contains(name)).collect();
+        let telling: Vars =
+            pairs.filter(|(name, _)| OF_PIPELINES.contains(name) || OF_OTHER_PIPELINES.contains(name)).collect();
         found.push(telling);
     }
     found

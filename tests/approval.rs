@@ -166,7 +166,8 @@ const HOLES: [Holes; 3] = [
         ("[make test]", "[OUT=$(shipit deploy --env prod --approve)]", "starts without a person"),
         ("[make test]", "['shipit deploy --env prod --approve --timeout \"$T\"']", "starts without a person"),
         ("[make test]", "[shipit deploy --env prod --approve --of-tomorrow]", "starts without a person"),
-        ("[make test]", "[cp shipit s && ./s deploy --env prod --approve]", "nobody can tell whether"),
+        ("[make test]", "[cp shipit s && ./s deploy --env prod --approve]", "gives shipit another name"),
+        ("[make test]", "[./s deploy --env prod --approve]", "nobody can tell whether"),
         ("script: [shipit deploy] }", "script: [shipit deploy --approve] }", "starts without a person"),
         ("pipelines:\n", "pipelines:\n  custom:\n    x: { import: a:b:c }\n", "imported from `a:b:c`"),
         (
@@ -174,6 +175,47 @@ const HOLES: [Holes; 3] = [
             "pipelines:\n  custom:\n    x: [{ step: { script: [shipit deploy --env prod --approve] } }]\n",
             "starts without a person",
         ),
+        // What stands behind a redirection, a comment, a quote or a bracket is run all the same.
+        ("[make test]", "[shipit deploy > log --env prod --approve]", "starts without a person"),
+        ("[make test]", "['# no \\', shipit deploy --env prod --approve]", "starts without a person"),
+        ("[make test]", "[\"echo '\\n'; shipit deploy --env prod $F; echo '\\n'\"]", "starts without a person"),
+        ("[make test]", "['echo \"${X:-(}\"; shipit deploy --env prod --approve']", "starts without a person"),
+        ("[make test]", "['shipit deploy --env prod \"--$F\"']", "starts without a person"),
+        ("[make test]", "[[shipit deploy --env prod --approve]]", "starts without a person"),
+        ("[make test]", "['env -i PATH=/bin:/opt shipit deploy --env prod --approve']", "starts without a person"),
+        ("[make test]", "['$(echo ship)it deploy --env prod --approve']", "a variable decides"),
+        ("[make test]", "['echo \"$COMMAND\" | sh']", "nobody can tell"),
+        ("[make test]", "['bash <<< \"$COMMAND\"']", "a variable decides"),
+        ("[make test]", "['ship*t deploy --env prod $F']", "a pattern decides"),
+        ("[make test]", "[alias s=shipit, s deploy --env prod $F]", "another name"),
+        ("[make test]", "[./link.sh]", "link.sh, which speaks of shipit"),
+        ("[make test]", "[./link/hidden.sh]", "hidden.sh, which speaks of shipit"),
+        ("[make test]", "[bash < ops/../binary.sh]", "binary.sh, which speaks of shipit"),
+        ("[make test]", "[just deploy]", "justfile, which speaks of shipit"),
+        ("[make test]", "[npm run deploy]", "package.json, which speaks of shipit"),
+        (
+            "[make test]",
+            "[{ pipe: team/run:1, variables: { COMMAND: shipit deploy --env prod --approve } }]",
+            "what the pipe `team/run:1` runs is not known",
+        ),
+        // Other places of the file.
+        (
+            "pipelines:\n",
+            "pipelines:\n  default: [{ parallel: [{ step: { script: [shipit deploy --env prod --approve] } }] }]\n",
+            "starts without a person",
+        ),
+        (
+            "pipelines:\n",
+            "pipelines:\n  tags: { '*': [{ stage: { steps: [{ step: { script: [shipit deploy --env prod --approve] } }] } }] }\n",
+            "starts without a person",
+        ),
+        (
+            "pipelines:\n",
+            "pipelines:\n  pull-requests: { '**': [{ step: { script: [make], after-script: [shipit deploy --env prod --approve] } }] }\n",
+            "starts without a person",
+        ),
+        ("trigger: manual\n", "trigger: manual\n          trigger: automatic\n", "starts without a person"),
+        ("trigger: manual\n", "<<: { trigger: manual }\n          trigger: automatic\n", "starts without a person"),
         // No such step, or not this one.
         ("--env prod --approve", "--env prod", "no step of bitbucket-pipelines.yml runs"),
         ("shipit deploy --env prod", "shipit rollback --env prod", "no step of bitbucket-pipelines.yml runs"),
@@ -188,6 +230,29 @@ const HOLES: [Holes; 3] = [
         ("environment: prod", "environment: ''", "starts without a person"),
         ("run: make test", "uses: ./ops/action", "what the action `./ops/action` runs is not known"),
         ("run: make test", "run: shipit deploy --env prod --approve", "starts without a person"),
+        ("environment: prod", "environment: ${{ matrix.where }}", "anything may be"),
+        ("run: make test", "uses: ./x/../ops/action", "what the action `./x/../ops/action` runs is not known"),
+        (
+            "run: make test",
+            "run: echo, shell: 'shipit deploy --env prod --approve --receipt {0}'",
+            "starts without a person",
+        ),
+        (
+            "run: make test",
+            "run: './ship.exe deploy --env prod $F # shipit', shell: pwsh",
+            "what the shell `pwsh` makes of it",
+        ),
+        ("run: make test", "run: 'echo ${{ github.event.head_commit.message }}'", "becomes a part of the script"),
+        (
+            "run: make test",
+            "run: 'echo ${{ env.WHAT }}', env: { WHAT: '${{ inputs.what }}' }",
+            "becomes a part of the script",
+        ),
+        (
+            "run: make test",
+            "uses: docker://registry/tool, with: { args: deploy --env prod --approve }",
+            "nobody can tell what becomes of `deploy --env prod --approve` in `with`",
+        ),
         ("  production:", "  other:", "this run is not the step `other`"),
         ("    environment: prod\n", "    uses: team/shared/.github/workflows/x.yml@main\n", "stands in"),
     ],
@@ -197,6 +262,30 @@ const HOLES: [Holes; 3] = [
         ("[make test]", "[shipit deploy --env prod --approve]", "starts without a person"),
         ("when: manual }]", "when: manual, when: always }]", "starts without a person"),
         ("[make test]", "!reference [production, script]", "starts without a person"),
+        ("when: manual }", "when: delayed, start_in: 1 second }", "starts without a person"),
+        ("[make test]", "[[[[shipit deploy --env prod --approve]]]]", "starts without a person"),
+        (
+            "test: {",
+            "shipit deploy --env prod --approve: { when: manual, script: [make] }\nmore: { script: [shipit deploy --env prod --approve] }\ntest: {",
+            "starts without a person",
+        ),
+        (
+            "[make test]",
+            "[make test], image: { name: x, entrypoint: [shipit, deploy, --env, prod, --approve] }",
+            "nobody can tell what becomes of `--approve` in `entrypoint`",
+        ),
+        (
+            "[make test]",
+            "[make test], services: [{ name: x, command: [deploy, --env, prod, --approve] }]",
+            "nobody can tell what becomes of `--approve` in `command`",
+        ),
+        (
+            "{ script: [make test] }",
+            "{ run: [{ name: x, script: shipit deploy --env prod --approve }] }",
+            "nobody can tell what becomes of",
+        ),
+        ("test: {", "more: { trigger: { include: child.yml } }\ntest: {", "job `more` starts another pipeline"),
+        ("test: {", "include: child.yml\ntest: {", "included from `child.yml`"),
         ("[make test]", "[make test], hooks: { pre_get_sources_script: [shipit deploy --approve] }", "starts without"),
         (
             "rules: [{ if: '$CI_COMMIT_BRANCH == \"main\"', when: manual }]",
@@ -216,9 +305,13 @@ fn a_file_with_a_way_around_the_person_proves_nothing() {
             let (project, aws) = in_step(pipeline, &pipeline.file.replacen(from, to, 1));
             let hidden = "./bin/shipit deploy --env prod --approve\n";
             let project = project.file("ops/hidden.sh", hidden).file("ops/action/main.js", hidden);
-            let project = project.file("hidden.sh", hidden).committed();
-            let head = project.head();
-            let project = project.var(pipeline.commit, &head);
+            let project = project.file("hidden.sh", hidden).file("binary.sh", &format!("{hidden}exit\n\0"));
+            let project = project.file("justfile", "deploy:\n  shipit deploy\n");
+            let project = project.file("package.json", r#"{"scripts":{"deploy":"shipit deploy"}}"#);
+            for (to, link) in [("hidden.sh", "link.sh"), ("ops", "link")] {
+                std::os::unix::fs::symlink(to, project.path(link)).expect("a link");
+            }
+            let project = project.committed().run_for_head(pipeline.commit);
             refused(project.shipit(&DEPLOY), &aws).says(said);
         }
     }
@@ -262,6 +355,115 @@ fn no_flag_and_no_variable_stands_for_the_step() {
 }
 
 #[test]
+fn a_step_of_another_provider_and_a_file_elsewhere_are_ways_in_too() {
+    let line = "script: [\"BITBUCKET_BUILD_NUMBER=7 shipit deploy --env prod --approve\"]";
+    for (path, file) in [
+        (".gitlab-ci.yml", format!("any: {{ {line} }}\n")),
+        (
+            ".github/workflows/x.yml",
+            "on: push\njobs: { any: { steps: [{ run: shipit deploy --env prod --approve }] } }\n".to_owned(),
+        ),
+    ] {
+        let (project, aws) = in_step(&PIPELINES[0], BITBUCKET);
+        let project = project.file(path, &file).committed().run_for_head("BITBUCKET_COMMIT");
+        refused(project.shipit(&DEPLOY), &aws).says(&format!("{path}:")).says("starts without a person");
+    }
+    // GitLab's file may be anywhere; the run may lie about where.
+    let (project, aws) = in_step(&PIPELINES[2], GITLAB);
+    let project =
+        project.file("ci/main.yml", &format!("production: {{ {line} }}\n")).committed().run_for_head("CI_COMMIT_SHA");
+    refused(project.shipit(&DEPLOY), &aws).says("ci/main.yml:1: ").says("starts without a person");
+    // Where it is the one, it is the proof.
+    let project = project.file("ci/main.yml", GITLAB).file(".gitlab-ci.yml", "test: { script: [make] }\n").committed();
+    let head = project.head();
+    let project = project.var("CI_COMMIT_SHA", &head).var("CI_CONFIG_PATH", "ci/main.yml");
+    project.shipit(&DEPLOY).exits(0).says("ci/main.yml:");
+}
+
+/// The same command line, run by a shell of the step that changes something first.
+fn in_shell(project: &Project, change: &str, args: &[&str]) -> Ran {
+    let inner = project.command(args);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &format!("{change} \"$0\" \"$@\"; exit $?"), crate::support::SHIPIT]).args(args).env_clear();
+    for (name, value) in inner.get_envs() {
+        shell.env(name, value.expect("the variables are set, none is removed"));
+    }
+    shell.current_dir(project.folder()).stdin(std::process::Stdio::null()).output().expect("sh runs").into()
+}
+
+#[test]
+fn variables_that_the_step_was_not_started_with_prove_nothing() {
+    let other = "BITBUCKET_DEPLOYMENT_ENVIRONMENT=production";
+    let (project, aws) = in_step(&PIPELINES[0], BITBUCKET);
+    let automatic = project.var("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "staging");
+    refused(in_shell(&automatic, &format!("env {other}"), &DEPLOY), &aws).says("DEPLOYMENT_ENVIRONMENT is not what");
+    // A commit that the step makes, with the good file in it, and the variable that would belong to it.
+    let (project, aws) = in_step(&PIPELINES[0], &BITBUCKET.replace("          trigger: manual\n", ""));
+    let project = project.file("bitbucket-pipelines.yml", BITBUCKET).committed();
+    let head = project.head();
+    let lies = [format!("BITBUCKET_COMMIT={head}"), "-u BITBUCKET_COMMIT".to_owned()];
+    for lie in &lies {
+        refused(in_shell(&project, &format!("env {lie}"), &DEPLOY), &aws).says("BITBUCKET_COMMIT is not what");
+    }
+    project.var("BITBUCKET_COMMIT", "").shipit(&DEPLOY).exits(4).says("does not say which commit it runs for");
+    assert!(aws.calls("UpdateService").is_empty() && aws.calls("PutImage").is_empty());
+    // Another one, in which deploy.yaml asks for nothing.
+    let (project, aws) = in_step(&PIPELINES[0], BITBUCKET);
+    let project = project.file("deploy.yaml", &MANIFEST.replace(", approval: required", "")).committed();
+    let head = project.head();
+    let hidden = "-u BITBUCKET_BUILD_NUMBER".to_owned();
+    for lie in [format!("BITBUCKET_COMMIT={head}"), lies[1].clone(), hidden] {
+        for command in [&["deploy", "--env", "prod"][..], &["rollback", "--env", "prod"]] {
+            in_shell(&project, &format!("env {lie}"), command).exits(4).says("is not the one of the commit");
+        }
+    }
+    assert!(aws.calls("UpdateService").is_empty() && aws.calls("PutImage").is_empty());
+}
+
+#[test]
+fn the_variables_of_two_providers_are_those_of_none() {
+    for pipeline in &PIPELINES {
+        let (project, aws) = in_step(pipeline, pipeline.file);
+        let other = PIPELINES.iter().find(|other| other.path != pipeline.path).expect("another one");
+        let head = project.head();
+        let project = other.vars.iter().fold(project, |project, (name, value)| project.var(name, value));
+        refused(project.var(other.commit, &head).shipit(&DEPLOY), &aws).says("the variables are those of");
+    }
+}
+
+#[test]
+fn without_the_repository_nothing_can_be_proven() {
+    let (project, aws) = in_step(&PIPELINES[0], BITBUCKET);
+    let open = MANIFEST.replace(", approval: required", "");
+    std::fs::remove_dir_all(project.path(".git")).expect("it was there");
+    let project = project.file("deploy.yaml", &open);
+    for command in [
+        &DEPLOY[..],
+        &["deploy", "--env", "prod"],
+        &["rollback", "--env", "prod"],
+        &["run", "--env", "prod", "api", "--", "true"],
+    ] {
+        project.shipit(command).exits(4).says("there is no repository");
+    }
+    assert!(aws.calls("UpdateService").is_empty() && aws.calls("RunTask").is_empty());
+}
+
+#[test]
+fn git_shows_the_commit_and_no_stand_in_for_it() {
+    let (project, aws) = in_step(&PIPELINES[0], &BITBUCKET.replace("          trigger: manual\n", ""));
+    let run_for = project.head();
+    let project = project.file("bitbucket-pipelines.yml", BITBUCKET).committed();
+    let forged = project.head();
+    project.git(&["checkout", "--quiet", &run_for]);
+    project.git(&["replace", &run_for, &forged]);
+    let project = project.var("GIT_DIR", "/nowhere").var("GIT_WORK_TREE", "/nowhere");
+    refused(project.shipit(&DEPLOY), &aws).says("starts without a person");
+    // Nor does a bare word do, wherever it comes from.
+    let project = project.var("SHIPIT_APPROVE", "true").var("SHIPIT_ENV", "prod");
+    refused(project.shipit(&["deploy", "--env", "prod", "--no-wait", "--receipt", "r.json"]), &aws);
+}
+
+#[test]
 fn what_lies_in_the_working_tree_proves_nothing() {
     for pipeline in &PIPELINES {
         let bad = HOLES[PIPELINES.iter().position(|one| one.path == pipeline.path).expect("it is one")][0];
@@ -302,6 +504,12 @@ fn a_terminal_that_a_script_made_in_a_pipeline_is_nobody() {
     let (code, screen) = Terminal::run_program(&project, "env", &hidden).ends();
     assert_eq!(code, Some(4), "{screen}");
     assert!(screen.contains("a process above this one belongs to"), "{screen}");
+    // A pipeline whose file is not read has no step that could be proven, and nobody to ask either.
+    let project = Project::new().file("deploy.yaml", MANIFEST).file("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n");
+    let project = project.committed().branch("main").with_aws(&aws).with_engine().var("JENKINS_URL", "http://ci");
+    let (code, screen) = Terminal::run(&project, &["deploy", "--env", "prod"]).ends();
+    assert_eq!(code, Some(4), "{screen}");
+    assert!(screen.contains("this is a pipeline: JENKINS_URL is set"), "{screen}");
     assert!(aws.calls("UpdateService").is_empty());
 }
 

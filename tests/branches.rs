@@ -168,6 +168,7 @@ fn production_takes_what_runs_in_sandbox_and_was_approved() {
         { step: { trigger: manual, script: [shipit deploy --env prod --approve] } }] } }";
     let project = project.file("bitbucket-pipelines.yml", pipeline).committed();
     let project = with(with(project.branch("main"), BITBUCKET), &[("BITBUCKET_BRANCH", "main")]);
+    let project = project.run_for_head("BITBUCKET_COMMIT");
     let prod: &[&str] = &["deploy", "--env", "prod", "--approve", "--output", "json"];
     // Before sandbox has it.
     let finished = project.shipit(prod).exits(4).finished();
@@ -187,7 +188,7 @@ fn production_takes_what_runs_in_sandbox_and_was_approved() {
     // Bitbucket puts its ids in braces, which a tag of AWS may not have.
     assert_eq!(tags["shipit:approved-by"], "_ada_");
     // The next commit has not been in sandbox.
-    let project = project.file("app", "two\n").committed();
+    let project = project.file("app", "two\n").committed().run_for_head("BITBUCKET_COMMIT");
     project.shipit(prod).exits(4).says("runs there");
 }
 

@@ -96,7 +96,15 @@ const HELPER: &str = "import sys\nimport boto3\n\ncluster = sys.argv[1]\nservice
 
 #[test]
 fn a_pipeline_and_its_helper_tell_branches_clusters_and_paths() {
+    with_base_image();
+    let state = tempfile::tempdir().expect("a folder");
     let project = bash_pipeline().file("bitbucket-pipelines.yml", BITBUCKET).file("fargate_cluster_update.py", HELPER);
+    let project = project
+        .with_engine()
+        .var("XDG_STATE_HOME", state.path().to_str().expect("UTF-8"))
+        .var("DEV_DB_HOST", "db.internal.example")
+        .var("DEV_OPENAI_API_KEY", "sk-0123456789abcdef")
+        .var("DEV_OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel.internal:4317");
     project
         .shipit(&["init"])
         .exits(0)
@@ -118,6 +126,9 @@ fn a_pipeline_and_its_helper_tell_branches_clusters_and_paths() {
     let kept = std::fs::read_to_string(project.path("bitbucket-pipelines.yml")).expect("the pipeline");
     assert_eq!(kept, BITBUCKET);
     project.shipit(&["check"]).exits(0);
+    let ran = project.shipit(&["deploy", "--env", "dev", "--local", "--output", "json"]).exits(0);
+    assert_eq!(ran.finished()["services"][0]["verdict"], "deployed");
+    project.shipit(&["local", "reset"]).exits(0);
     // Asked for by name, it is a refusal; and it goes with `--force` only.
     project
         .shipit(&["init", "--ci", "bitbucket"])
@@ -127,7 +138,9 @@ fn a_pipeline_and_its_helper_tell_branches_clusters_and_paths() {
     project.shipit(&["init", "--ci", "bitbucket", "--force"]).exits(0).says("wrote    bitbucket-pipelines.yml");
     let written = std::fs::read_to_string(project.path("bitbucket-pipelines.yml")).expect("the pipeline");
     assert!(written.contains("trigger: manual") && !written.contains("ecr_deploy.sh"), "{written}");
-    project.shipit(&["check"]).exits(0);
+    // Bitbucket's variables and rules hang on the name that it knows.
+    assert!(written.contains("name: prod\n          deployment: production\n"), "{written}");
+    project.shipit(&["check"]).exits(0).says("bitbucket-pipelines.yml:1: `your-registry/shipit:1` is no image yet");
 }
 
 #[test]

@@ -254,6 +254,40 @@ pipelines:
     checked("bitbucket-pipelines.yml", &broken).exits(2).says("bitbucket-pipelines.yml:11: ").says("starts by itself");
 }
 
+#[test]
+fn a_file_that_is_no_pipeline_is_told_and_the_others_are_read() {
+    let path = "bitbucket-pipelines.yml";
+    let bad = "on: push\njobs: { any: { steps: [{ run: shipit deploy --env prod --approve }] } }\n";
+    let many = format!("pipelines:\n  default:\n{}", "    - step: { script: [x] }\n".repeat(10_000));
+    let windows = format!("\u{feff}{}", sample().replace('\n', "\r\n"));
+    for (what, said, code) in [
+        ("", "it has no keys", 2),
+        ("- a\n- list\n", "it has no keys", 2),
+        ("pipelines:\n\tdefault:\n", "bitbucket-pipelines.yml:2: this is no YAML", 2),
+        ("pipelines: {}\n---\npipelines: {}\n", "more than one document", 2),
+        (&many, "holds more than", 2),
+        (&windows, "nothing is wrong", 0),
+    ] {
+        checked(path, what).exits(code).says(said);
+    }
+    for made in [
+        std::fs::create_dir as fn(_) -> _,
+        |path| std::os::unix::fs::symlink("nowhere", path),
+        |path| std::fs::write(path, b"pipelines: {} # caf\xe9\n"),
+    ] {
+        let project = project().file(".github/workflows/x.yml", bad).file(".github/workflows/y.yml", "on: [");
+        made(project.path(path)).expect("it is made");
+        let ran = project.shipit(&["check"]).exits(2).says(&format!("{path} cannot be read"));
+        ran.says(".github/workflows/x.yml:2: ")
+            .says("starts by itself")
+            .says(".github/workflows/y.yml:1: this is no YAML");
+    }
+    // A link is read as what it leads to.
+    let project = project().file("real.yml", &sample().replace("trigger: manual ", "trigger: automatic "));
+    std::os::unix::fs::symlink("real.yml", project.path(path)).expect("a link");
+    project.shipit(&["check"]).exits(2).says("starts by itself");
+}
+
 const GITHUB: &str = r"name: deploy
 on: { push: { branches: [develop, main] } }
 permissions: { contents: read, id-token: write }
@@ -283,6 +317,14 @@ fn a_workflow_of_github() {
     checked(path, GITHUB).exits(0).never_says("warning");
     for (from, to, said, line, code) in [
         ("    environment: prod\n", "", "starts by itself", 20, 2),
+        (
+            "- run: shipit deploy\n",
+            "- run: 'echo ${{ inputs.x }}; shipit deploy'\n",
+            "becomes a part of the script",
+            10,
+            2,
+        ),
+        ("shipit deploy\n", "shipit deploy --env prod\n", "needs a person's approval", 10, 2),
         ("environment: prod", "environment: ${{ inputs.where }}", "which anything may be", 21, 2),
         ("environment: prod", "environment: { name: sandbox }", "stands under `sandbox`", 14, 2),
         ("deploy --env prod", "deploy --env ${{ inputs.where }}", "a variable decides", 21, 0),
@@ -349,6 +391,11 @@ production:
 fn a_pipeline_of_gitlab() {
     let path = ".gitlab-ci.yml";
     checked(path, GITLAB).exits(0).never_says("warning");
+    // A header of inputs is a document of its own.
+    let header = format!("spec:\n  inputs: {{ x: {{}} }}\n---\n{GITLAB}");
+    checked(path, &header).exits(0).never_says("warning");
+    let ran = checked(path, &header.replace("      when: manual\n", "")).exits(2);
+    ran.says(&format!("{path}:20: ")).says("starts by itself");
     for (from, to, said, line, code) in [
         ("      when: manual\n", "", "starts by itself", 17, 2),
         ("      when: manual\n", "      when: manual\n    - if: $FORCE\n", "starts by itself", 19, 2),
@@ -360,6 +407,29 @@ fn a_pipeline_of_gitlab() {
             2,
         ),
         ("timeout: 1h, ", "", "nothing bounds", 5, 0),
+        ("script: [shipit deploy]", "script: ['echo $[[ inputs.x ]]']", "whoever starts the pipeline decides", 9, 2),
+        ("registry/shipit:1", "your-registry/shipit:1", "is no image yet", 4, 0),
+        (
+            "  rules: [{ if: '$CI_COMMIT_BRANCH == \"main\"' }]\n",
+            "  rules: [{ if: '$CI_COMMIT_BRANCH == \"main\"', changes: [api/**] }]\n",
+            "may skip a deploy of `deploy` that is needed",
+            8,
+            0,
+        ),
+        (
+            "script: [shipit deploy]",
+            "variables: { GIT_DEPTH: 1 }\n  script: [shipit deploy]",
+            "clones one commit",
+            9,
+            0,
+        ),
+        (
+            "script: [shipit deploy]",
+            "variables: { GIT_STRATEGY: none }\n  script: [shipit deploy]",
+            "has no clone of the repository",
+            9,
+            0,
+        ),
         (
             "deploy:\n  extends",
             "include: [{ remote: 'https://example.com/x.yml' }]\ndeploy:\n  extends",

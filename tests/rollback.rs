@@ -182,6 +182,7 @@ fn an_approval_is_asked_for_and_the_receipt_says_whose() {
     let project = project.file(".github/workflows/back.yml", workflow).committed();
     let project = project.var("GITHUB_ACTIONS", "true").var("GITHUB_ACTOR", "ann").var("GITHUB_JOB", "back");
     let project = project.var("GITHUB_WORKFLOW_REF", "o/n/.github/workflows/back.yml@refs/heads/develop");
+    let project = project.run_for_head("GITHUB_SHA");
     project.shipit(&["rollback", "--env", "dev", "--approve", "--receipt", "receipt.json"]).exits(0);
     let receipt = std::fs::read_to_string(project.path("receipt.json")).expect("a receipt");
     let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");

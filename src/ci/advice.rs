@@ -2,7 +2,7 @@
 //! something pass that must not; a warning is what may be meant.
 
 use super::Provider;
-use super::file::{Call, File, Manual, Start, Step, Verb, matches};
+use super::file::{Call, File, Manual, PLACEHOLDER, Start, Step, Verb, matches};
 use super::proof::asks;
 use crate::config::{Manifest, suggest};
 
@@ -31,6 +31,13 @@ pub(crate) fn advice(file: &File, manifest: &Manifest) -> Vec<Advice> {
                 "keep the steps that deploy in this file".to_owned(),
             );
         }
+    }
+    if let Some(line) = file.placeholder {
+        found.warn(
+            line,
+            format!("`{PLACEHOLDER}` is no image yet: no step of this file can start"),
+            "put an image with shipit and git in it in its place".to_owned(),
+        );
     }
     for step in &file.steps {
         found.step(step);

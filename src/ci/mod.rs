@@ -79,6 +79,12 @@ pub(crate) fn detect(vars: &Vars) -> Option<Ci> {
     bitbucket::detect(vars).or_else(|| github::detect(vars)).or_else(|| gitlab::detect(vars))
 }
 
+/// All providers that the variables speak of. More than one is none that can be believed.
+pub(crate) fn providers(vars: &Vars) -> Vec<Provider> {
+    let all = [bitbucket::detect(vars), github::detect(vars), gitlab::detect(vars)];
+    all.into_iter().flatten().map(|ci| ci.provider).collect()
+}
+
 /// Whether this is a pipeline, by its own variables or by what they left behind.
 pub(crate) fn is_pipeline(ci: Option<&Ci>) -> bool {
     ci.is_some() || traces::trace(&crate::vars::above()).is_some()

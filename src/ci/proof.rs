@@ -1,7 +1,8 @@
 //! Whether a manual step stands behind a run of a pipeline: a pure judgement on the pipeline files of the commit that is
 //! deployed.
 //!
-//! Variables prove nothing, because whoever starts a run may set them. So they only ever take a step away that could
+//! Variables prove nothing, because whoever starts a run may set them (that they were not changed on the way is looked at
+//! first, in `traces`). So they only ever take a step away that could
 //! have been this run; that there is no way around the person is told by the files alone: **no** step of them that may
 //! say `--approve` for this environment starts by itself, on any branch. A file that says so is part of the commit, and
 //! whoever takes the line out changes the commit.
@@ -36,6 +37,13 @@ pub(crate) struct Told<'a> {
     path: Option<&'a str>,
     /// Bitbucket: the deployment environment of the step.
     deployment: Option<&'a str>,
+}
+
+impl Told<'_> {
+    /// Where the run says that its file is.
+    pub(crate) const fn path(&self) -> Option<&str> {
+        self.path
+    }
 }
 
 impl<'a> Told<'a> {
@@ -77,21 +85,23 @@ impl Unproven {
 /// Some step could be this run, or reach the environment, without a person.
 pub(crate) fn prove(files: &[File], claim: &Claim<'_>, told: &Told<'_>) -> Result<ManualStep, Unproven> {
     let provider = told.ci.provider;
-    if files.is_empty() {
+    let own: Vec<&File> = files.iter().filter(|file| file.provider == provider).collect();
+    if own.is_empty() {
         let text = format!("the commit has no pipeline file of {provider}");
         return Err(Unproven::new(text, format!("commit the file, with the step {}", asks(provider))));
     }
     let mut candidates = Vec::new();
     for file in files {
-        if let Some(note) = file.elsewhere.first() {
+        let foreign = file.provider != provider;
+        if let Some(note) = file.elsewhere.first().filter(|_| !foreign) {
             let text = format!("{}:{}: {}, which cannot be read here", file.path, note.line, note.text);
             return Err(Unproven::new(text, "keep the pipeline in this file, so that the commit tells what it does"));
         }
         for step in &file.steps {
-            if let Some(way) = way(step, claim) {
+            if let Some(way) = way(step, claim).filter(|way| !foreign || matches!(way, Way::Call(_))) {
                 match guarded(file, step, &way, claim)? {
-                    ManualWay::Sure => candidates.push((file, step)),
-                    ManualWay::Open => {}
+                    ManualWay::Sure if !foreign => candidates.push((file, step)),
+                    ManualWay::Sure | ManualWay::Open => {}
                 }
             }
         }
@@ -102,7 +112,7 @@ pub(crate) fn prove(files: &[File], claim: &Claim<'_>, told: &Told<'_>) -> Resul
         ([], []) => Err(Unproven::new(
             format!(
                 "no step of {} runs `shipit {} --env {} --approve`",
-                list(files),
+                list(&own),
                 claim.verb.as_str(),
                 claim.environment
             ),
@@ -210,7 +220,7 @@ fn could_be(file: &File, step: &Step, told: &Told<'_>) -> bool {
             deployment == told.deployment.map(str::to_lowercase)
         }
         Provider::GitHub => name(told.job) && told.path == Some(file.path.as_str()),
-        Provider::GitLab => name(told.job) && told.path.is_none_or(|path| path == file.path),
+        Provider::GitLab => name(told.job) && told.path.unwrap_or(".gitlab-ci.yml") == file.path,
     };
     let branch = told.ci.branch.as_deref();
     let by_start = step.starts.iter().any(|start| match start {
@@ -229,7 +239,7 @@ fn place(file: &File, step: &Step) -> String {
     }
 }
 
-fn list(files: &[File]) -> String {
+fn list(files: &[&File]) -> String {
     files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().join(", ")
 }
 

@@ -5,7 +5,7 @@ use super::{Context, written};
 use crate::approval::{self, Approval, Approved};
 use crate::ci::file::Verb;
 use crate::ci::proof::{Claim, ManualStep, Told, prove};
-use crate::ci::{Ci, committed, traces};
+use crate::ci::{self, Ci, committed, traces};
 use crate::config::Manifest;
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -52,7 +52,8 @@ pub(super) async fn approved(
             Ok(Some(Approved { by, how, took_time: false }))
         }
         Approval::Ask => {
-            if let Some(trace) = traces::trace(&crate::vars::above()) {
+            let above = crate::vars::above();
+            if let Some(trace) = traces::trace(&above).or_else(|| traces::other(&context.vars, &above)) {
                 return Err(approval::hidden(environment, &trace));
             }
             events.asked(shown().await).await;
@@ -86,16 +87,27 @@ async fn proven(asked: &Asked<'_>, ci: &Ci, context: &Context) -> Result<ManualS
             .cause(text)
             .hint(hint)
     };
+    let as_it_is = || "leave the pipeline's variables as they are".to_owned();
+    if let [one, other, ..] = ci::providers(&context.vars).as_slice() {
+        return Err(refused(format!("the variables are those of {one} and of {other}"), as_it_is()));
+    }
+    if let Some(name) = traces::forged(&context.vars, &crate::vars::above()) {
+        return Err(refused(format!("{name} is not what the pipeline has set"), as_it_is()));
+    }
+    let Some(run_for) = &ci.commit else {
+        return Err(refused("the pipeline does not say which commit it runs for".to_owned(), as_it_is()));
+    };
     let Some(repository) = Repository::discover(&asked.manifest.root).await? else {
         let hint = "let the step clone the repository: the pipeline file of the commit is the proof";
         return Err(refused("there is no git repository here".to_owned(), hint.to_owned()));
     };
     let head = repository.head().await?.revision;
-    if let Some(commit) = ci.commit.as_ref().filter(|commit| !head.starts_with(commit.as_str())) {
-        let text = format!("{} is checked out, but this run is for {commit}", crate::revision::short(&head));
+    if !head.starts_with(run_for.as_str()) {
+        let text = format!("{} is checked out, but this run is for {run_for}", crate::revision::short(&head));
         return Err(refused(text, "deploy the commit that the pipeline was started for".to_owned()));
     }
-    let files = committed::files(repository.top(), &head, ci.provider, written::read).await;
+    let told = Told::of(ci, &context.vars);
+    let files = committed::files(repository.top(), &head, ci.provider, told.path(), written::read).await;
     let files =
         files.map_err(|error| refused(error.line(), "mend the file, and look with `shipit check`".to_owned()))?;
     let others: Vec<&str> =
@@ -108,5 +120,5 @@ async fn proven(asked: &Asked<'_>, ci: &Ci, context: &Context) -> Result<ManualS
         branch: this.map_or("", |this| &this.branch),
         others: &others,
     };
-    prove(&files, &claim, &Told::of(ci, &context.vars)).map_err(|unproven| refused(unproven.text, unproven.hint))
+    prove(&files, &claim, &told).map_err(|unproven| refused(unproven.text, unproven.hint))
 }

@@ -141,7 +141,19 @@ impl<'d> Value<'d> {
         let at = self.node.at.unwrap_or(0);
         let first = line(&self.document.lines, at);
         let block = self.document.text[at.min(self.document.text.len())..].starts_with(['|', '>']);
+        // What is put behind it by the pipeline is not part of it, whatever its last line ends with.
+        let text = text.trim_end().trim_end_matches('\\');
         text.lines().enumerate().map(|(index, text)| (first + usize::from(block) + index, text)).collect()
+    }
+
+    /// Every scalar in it, however deep, aliases and merged keys included.
+    pub(crate) fn scalars(self) -> Vec<Self> {
+        let inside = |value: Self| value.scalars();
+        match &self.node.value {
+            Kind::List(_) => self.items().into_iter().flat_map(inside).collect(),
+            Kind::Map(_) => self.pairs().into_iter().flat_map(|pair| inside(pair.value)).collect(),
+            _ => vec![self],
+        }
     }
 }
 

@@ -40,12 +40,13 @@ pub(crate) async fn text(top: &Path, commit: &str, path: &str) -> Result<String>
     Ok(answer.output)
 }
 
-/// The files that hold the word: of the commit, or of the working tree, untracked ones included.
+/// The files that hold the word: of the commit, or of the working tree, untracked ones included. What git takes for binary
+/// counts too (a byte or an attribute makes a script so), and so do links to such files and to their folders.
 ///
 /// # Errors
 /// git cannot be run.
 pub(crate) async fn holding(top: &Path, word: &str, commit: Option<&str>) -> Result<BTreeSet<String>> {
-    let mut args = vec!["grep", "-z", "-l", "-I", "-w", "-F", "--full-name"];
+    let mut args = vec!["grep", "-z", "-l", "-a", "-w", "-F", "--full-name"];
     args.extend(if commit.is_none() { Some("--untracked") } else { None });
     args.extend(["-e", word]);
     args.extend(commit);
@@ -53,5 +54,31 @@ pub(crate) async fn holding(top: &Path, word: &str, commit: Option<&str>) -> Res
     let answer = git(top, &args).await?;
     let prefix = commit.map(|commit| format!("{commit}:")).unwrap_or_default();
     let paths = answer.output.split('\0').filter(|path| !path.is_empty());
-    Ok(paths.map(|path| path.strip_prefix(&prefix).unwrap_or(path).to_owned()).collect())
+    let mut files: BTreeSet<String> = paths.map(|path| path.strip_prefix(&prefix).unwrap_or(path).to_owned()).collect();
+    for (link, to) in links(top, commit).await? {
+        let last = to.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        if files.iter().any(|file| file.split('/').any(|part| part == last)) {
+            files.insert(link);
+        }
+    }
+    Ok(files)
+}
+
+/// The most links that are followed: each costs a call.
+const MOST_LINKS: usize = 200;
+
+/// Symbolic links, with what they name.
+async fn links(top: &Path, commit: Option<&str>) -> Result<Vec<(String, String)>> {
+    let of_commit = ["ls-tree", "-r", "-z", "--full-tree", commit.unwrap_or_default()];
+    let args: &[&str] = if commit.is_some() { &of_commit } else { &["ls-files", "-s", "-z"] };
+    let answer = git(top, args).await?;
+    let mut links = Vec::new();
+    // `MODE … \tPATH`
+    let entries = answer.output.split('\0').filter(|entry| entry.starts_with("120000 "));
+    for entry in entries.take(MOST_LINKS) {
+        let Some((about, path)) = entry.split_once('\t') else { continue };
+        let Some(object) = about.split_whitespace().find(|part| part.len() >= 40) else { continue };
+        links.push((path.to_owned(), git(top, &["cat-file", "blob", object]).await?.output));
+    }
+    Ok(links)
 }

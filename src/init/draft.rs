@@ -58,6 +58,14 @@ pub(super) struct EnvironmentDraft {
     pub(super) branch: String,
     pub(super) after: Option<String>,
     pub(super) approval: bool,
+    /// What the pipeline of today calls it, where that is another name: variables and rules hang on it.
+    pub(super) deployment: Option<String>,
+}
+
+impl EnvironmentDraft {
+    pub(super) fn deployment(&self) -> &str {
+        self.deployment.as_deref().unwrap_or(&self.name)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

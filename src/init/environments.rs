@@ -26,7 +26,8 @@ pub(super) fn infer(
     known.extend(more(&there).filter(|name| grammar::name(name).is_ok() && !there.contains(name)));
     for name in known.iter().map(String::as_str) {
         let branch = branch_of(survey, name, &known, notes);
-        environments.push(EnvironmentDraft { name: name.to_owned(), branch, after: None, approval: false });
+        let deployment = deployment_of(survey, name, &known);
+        environments.push(EnvironmentDraft { name: name.to_owned(), branch, after: None, approval: false, deployment });
     }
     environments.sort_by_key(|environment| rank(&environment.name));
     order(survey, &mut environments, &known, notes);
@@ -88,6 +89,14 @@ fn branch_of(survey: &Survey, name: &str, known: &[String], notes: &mut Vec<Note
     };
     notes.push(Note::guessed(format!("`{branch}` goes to `{name}`, as is usual{there}")));
     branch
+}
+
+/// What the pipeline calls the environment, where that is not its name.
+fn deployment_of(survey: &Survey, name: &str, known: &[String]) -> Option<String> {
+    let mut steps = survey.pipelines.iter().flat_map(|pipeline| &pipeline.steps);
+    let step = steps.find(|step| step.deployment.is_some() && of_step(step, known).as_deref() == Some(name))?;
+    let deployment = step.deployment.as_ref().map(|deployment| deployment.value.clone())?;
+    (deployment != name && !known.contains(&deployment)).then_some(deployment)
 }
 
 /// The branch that usually leads to an environment of that name, and whether it is there.

@@ -53,7 +53,7 @@ fn environments(text: &mut String, draft: &Draft) {
     commented(text, "environments:", "in the order of promotion");
     let width = draft.environments.iter().map(|environment| scalar(&environment.name).len()).max().unwrap_or(0);
     for environment in &draft.environments {
-        let EnvironmentDraft { name, branch, after, approval } = environment;
+        let EnvironmentDraft { name, branch, after, approval, deployment: _ } = environment;
         let prefix = if draft.bare { ", secret_prefix: \"\"" } else { "" };
         if after.is_none() && !approval && draft.role.is_none() {
             let name = format!("{}:", scalar(name));

@@ -163,7 +163,10 @@ fn behind_a_manual_step(project: Project) -> Project {
         { step: { trigger: manual, script: [shipit deploy --env prod --approve] } }] } }";
     let project = project.branch("main").file("bitbucket-pipelines.yml", pipeline).committed();
     let project = project.var("BITBUCKET_BUILD_NUMBER", "7").var("BITBUCKET_REPO_FULL_NAME", "team/shop");
-    project.var("BITBUCKET_BRANCH", "main").var("BITBUCKET_STEP_TRIGGERER_UUID", "{ada}")
+    project
+        .var("BITBUCKET_BRANCH", "main")
+        .var("BITBUCKET_STEP_TRIGGERER_UUID", "{ada}")
+        .run_for_head("BITBUCKET_COMMIT")
 }
 
 #[test]
@@ -173,6 +176,7 @@ fn nothing_changed_needs_no_engine_and_no_approval() {
     let project = behind_a_manual_step(project).with_aws(&aws).with_engine();
     project.shipit(&["deploy", "--env", "prod", "--approve"]).exits(0);
     let project = project.file("README.md", "more\n").committed().var("DOCKER_HOST", "unix:///nowhere.sock");
+    let project = project.run_for_head("BITBUCKET_COMMIT");
     project.shipit(&["deploy", "--env", "prod"]).exits(0).says("nothing to deploy in prod");
     // But who may not read what runs there knows nothing.
     aws.follow(r#"{"deny": ["ecs:ListTagsForResource"]}"#);
@@ -274,7 +278,7 @@ fn a_rollback_by_hand_makes_somebody_choose_before_production() {
     let deploy = ["deploy", "--env", "prod", "--approve"];
     project.shipit(&deploy).exits(0);
     let good = aws.latest("api-prod");
-    let project = project.file("api/app", "bad\n").committed();
+    let project = project.file("api/app", "bad\n").committed().run_for_head("BITBUCKET_COMMIT");
     project.shipit(&deploy).exits(0);
     // Somebody moves the tag and forces a deployment, as the manual says.
     aws.tag("api-prod", &good, "latest");
@@ -283,7 +287,7 @@ fn a_rollback_by_hand_makes_somebody_choose_before_production() {
     while aws.service("prod", "api")["deployments"].as_array().expect("deployments").len() > 1 {
         std::thread::sleep(Duration::from_millis(100));
     }
-    let project = project.file("web/app", "two\n").committed();
+    let project = project.file("web/app", "two\n").committed().run_for_head("BITBUCKET_COMMIT");
     let ran = project.shipit(&deploy).exits(4);
     ran.says("somebody else rolled it").says("shipit deploy --env prod api");
     let ran = project.shipit(&[&deploy[..], &["api", "--output", "json"]].concat()).exits(0);

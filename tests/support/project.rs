@@ -52,6 +52,12 @@ impl Project {
         self
     }
 
+    /// The runs from here on are a pipeline's for the commit that is checked out now, by the variable of its provider.
+    pub(crate) fn run_for_head(self, variable: &str) -> Self {
+        let head = self.head();
+        self.var(variable, &head)
+    }
+
     /// Every run from here on talks to this stand-in as if it were AWS.
     pub(crate) fn with_aws(self, stand_in: &StandIn) -> Self {
         self.var("AWS_ENDPOINT_URL", stand_in.endpoint())

@@ -53,17 +53,22 @@ struct Reader<'r> {
 impl Reader<'_> {
     fn pipeline(&mut self, pipeline: Value<'_>) {
         if let Some(import) = pipeline.get("import") {
-            let what = import.text().unwrap_or_default();
-            self.file.elsewhere.push(Note::new(import.line, format!("the pipeline is imported from `{what}`")));
+            self.imported(import);
         }
         for item in pipeline.items() {
             self.item(item, None);
         }
     }
 
+    fn imported(&mut self, import: Value<'_>) {
+        let what = import.text().unwrap_or_default();
+        self.file.elsewhere.push(Note::new(import.line, format!("the pipeline is imported from `{what}`")));
+    }
+
     fn item(&mut self, item: Value<'_>, stage: Option<Value<'_>>) {
         for pair in item.pairs() {
             match pair.key {
+                "import" => self.imported(pair.value),
                 "step" => self.step(pair.value, stage),
                 "stage" => {
                     for step in pair.value.get("steps").map(Value::items).unwrap_or_default() {
@@ -107,14 +112,18 @@ impl Reader<'_> {
         for call in &mut step.calls[before..] {
             call.swallowed.get_or_insert_with(|| "after-script".to_owned());
         }
-        for item in value.get("script").map(Value::items).unwrap_or_default() {
+        for item in ["script", "after-script"].iter().filter_map(|key| value.get(key)).flat_map(Value::items) {
             if let Some(pipe) = item.get("pipe") {
                 let name = pipe.text().unwrap_or_default();
-                if name.contains("shipit") || name.contains('$') {
+                let given = item.scalars().into_iter().filter_map(Value::text);
+                if name.contains('$')
+                    || given.into_iter().any(|text| text.contains("shipit") || text.contains("--approve"))
+                {
                     step.unclear.push(Note::new(pipe.line, format!("what the pipe `{name}` runs is not known")));
                 }
             }
         }
+        super::beside(value, &["script", "after-script"], &mut step);
         self.file.steps.push(step);
     }
 
@@ -148,7 +157,7 @@ fn manual(step: Value<'_>, stage: Option<Value<'_>>) -> Manual {
 fn lines(script: Option<Value<'_>>) -> Vec<(usize, &str)> {
     let Some(script) = script else { return Vec::new() };
     match script.is_list() {
-        true => script.items().into_iter().flat_map(Value::lines).collect(),
+        true => script.items().into_iter().flat_map(|item| lines(Some(item))).collect(),
         false => script.lines(),
     }
 }

@@ -32,24 +32,41 @@ pub(super) fn read(root: Value<'_>, surroundings: Surroundings<'_>, file: &mut F
             forgiven: forgiven(value),
             ..Step::default()
         };
+        super::beside(value, &["steps"], &mut step);
         let mut cloned = false;
+        let shell = shell(value).or_else(|| shell(root));
+        let windows = value.get("runs-on").is_some_and(|on| on.texts().iter().any(|on| on.contains("windows")));
         for item in value.get("steps").map(Value::items).unwrap_or_default() {
+            super::beside(item, &["run"], &mut step);
             if let Some(uses) = item.get("uses") {
                 let what = uses.text().unwrap_or_default();
                 cloned |= what.starts_with("actions/checkout");
                 step.depth_one = step.depth_one.or_else(|| shallow(item, what));
                 // An action of this repository is the files of its folder.
-                let own = what
-                    .strip_prefix("./")
-                    .is_some_and(|folder| surroundings.mentions.iter().any(|path| Path::new(path).starts_with(folder)));
+                let own = what.strip_prefix("./").is_some_and(|folder| {
+                    let folder = script::tidy(folder);
+                    surroundings.mentions.iter().any(|path| Path::new(path).starts_with(&folder))
+                });
                 if own || what.contains("shipit") {
                     step.unclear.push(Note::new(uses.line, format!("what the action `{what}` runs is not known")));
                 }
             }
             let Some(run) = item.get("run") else { continue };
             let before = step.calls.len();
-            // GitHub fills `${{ … }}` in before the shell reads the line.
-            script::read(&run.lines(), surroundings, &mut step);
+            let lines = run.lines();
+            script::read(&lines, surroundings, &mut step);
+            filled_in(&lines, &[root, value, item], &mut step);
+            let shell = item.get("shell").or(shell);
+            if let Some(text) = shell.and_then(Value::text) {
+                // `{0}` is the file that the lines are put into.
+                let text = text.replace("{0}", "script");
+                script::read(&[(shell.map_or(run.line, |shell| shell.line), &text)], surroundings, &mut step);
+            }
+            let name = shell.and_then(Value::text).unwrap_or(if windows { "pwsh" } else { "bash" });
+            let known = ["bash", "sh"].contains(&name.split_whitespace().next().unwrap_or_default());
+            if let Some((line, _)) = lines.iter().find(|(_, text)| !known && script::speaks(text)) {
+                step.unclear.push(Note::new(*line, format!("what the shell `{name}` makes of it is not known")));
+            }
             let forgiven = forgiven(item);
             for call in &mut step.calls[before..] {
                 if let Some(note) = &forgiven {
@@ -62,6 +79,39 @@ pub(super) fn read(root: Value<'_>, surroundings: Surroundings<'_>, file: &mut F
         }
         file.steps.push(step);
     }
+}
+
+/// The shell that a job's or a workflow's steps have.
+fn shell(of: Value<'_>) -> Option<Value<'_>> {
+    of.find(&["defaults", "run", "shell"])
+}
+
+/// GitHub fills `${{ … }}` in before the shell reads the line: what whoever starts the run, names a branch or writes a
+/// commit's message puts there is a part of the script.
+fn filled_in(lines: &[(usize, &str)], around: &[Value<'_>], step: &mut Step) {
+    let variables = around.iter().filter_map(|value| value.get("env")).flat_map(Value::scalars);
+    let handed_on = variables.filter_map(Value::text).any(|text| expressions(text).any(is_from_outside));
+    for (line, text) in lines {
+        for expression in expressions(text) {
+            if is_from_outside(expression) || handed_on && expression.contains("env.") {
+                let text = format!("`${{{{{expression}}}}}` becomes a part of the script, whatever it holds");
+                step.unclear.push(Note::new(*line, format!("{text} (`env` hands it over safely)")));
+            }
+        }
+    }
+}
+
+/// What stands in `${{ … }}`.
+fn expressions(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${{").skip(1).map(|rest| rest.split("}}").next().unwrap_or(rest))
+}
+
+fn is_from_outside(expression: &str) -> bool {
+    const OUTSIDE: [&str; 7] =
+        ["github.event.", "github.event[", "github.head_ref", "github.base_ref", "github.ref_name", "inputs", "vars."];
+    // Numbers and hashes are not what anybody likes.
+    let plain = [".number", ".id", ".sha", ".run_number"].iter().any(|end| expression.trim().ends_with(end));
+    !plain && (OUTSIDE.iter().any(|context| expression.contains(context)) || expression.trim() == "github.ref")
 }
 
 fn starts(root: Value<'_>) -> Vec<Start> {

@@ -19,6 +19,14 @@ const NO_JOBS: [&str; 10] = [
 /// `extends` of `extends`; GitLab itself stops at 11.
 const MAX_EXTENDS: usize = 11;
 
+/// The file without the `spec` that may stand before it as a document of its own; the lines keep their numbers.
+pub(super) fn body(text: &str) -> Option<String> {
+    let header = text.lines().position(|line| line.trim_end() == "---")?;
+    let begins = text.lines().map(str::trim_end).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let rest = text.lines().skip(header + 1).fold("\n".repeat(header + 1), |body, line| body + line + "\n");
+    begins.starts_with("spec:").then_some(rest)
+}
+
 pub(super) fn read(root: Value<'_>, surroundings: Surroundings<'_>, file: &mut File) {
     elsewhere(root, file);
     for job in root.pairs() {
@@ -112,26 +120,43 @@ impl<'d> Job<'d> {
         for call in &mut step.calls[before..] {
             call.swallowed.get_or_insert_with(|| "after_script".to_owned());
         }
+        self.filled_in(&mut step);
+        for key in ["image", "services", "variables", "run"] {
+            if let Some(value) = self.or_default(key) {
+                let known = step.unclear.len();
+                super::beside(value, &[], &mut step);
+                // `services` and `run` are lists, an image may be a text.
+                let items = value.items();
+                items.into_iter().for_each(|item| super::beside(item, &[], &mut step));
+                step.unclear[known..].iter_mut().for_each(|note| note.text = format!("{} of `{key}`", note.text));
+            }
+        }
         step
     }
 
-    /// The lines of a script; a reference (`!reference [job, script]`) is followed.
-    fn lines(&self, script: Option<Value<'d>>) -> Vec<(usize, &'d str)> {
-        let Some(script) = script else { return Vec::new() };
-        if !script.is_list() {
-            return script.lines();
+    /// GitLab fills `$[[ inputs.… ]]` in before the shell reads the line.
+    fn filled_in(&self, step: &mut Step) {
+        let scripts = ["before_script", "script", "after_script"].map(|key| self.lines(self.or_default(key)));
+        for (line, text) in scripts.iter().flatten().filter(|(_, text)| text.contains("$[[")) {
+            let text = format!("whoever starts the pipeline decides what `{text}` runs");
+            step.unclear.push(Note::new(*line, text));
         }
-        let of_list = |list: Value<'d>| list.items().into_iter().flat_map(Value::lines).collect();
-        // The list of a reference and that of a script look alike: what it names tells.
-        let referred = |list: Value<'d>| -> Option<Vec<(usize, &'d str)>> {
-            let found = self.root.find(&list.texts()).filter(|_| list.is_list())?;
-            Some(if found.is_list() { of_list(found) } else { found.lines() })
-        };
-        let of_item = |item: Value<'d>| match item.is_list() {
-            true => referred(item).unwrap_or_else(|| of_list(item)),
-            false => item.lines(),
-        };
-        referred(script).unwrap_or_else(|| script.items().into_iter().flat_map(of_item).collect())
+    }
+
+    /// The lines of a script, whose lists may hold lists; a reference (`!reference [job, script]`) is followed. A list of
+    /// words and a reference look alike, so that it is read as both.
+    fn lines(&self, script: Option<Value<'d>>) -> Vec<(usize, &'d str)> {
+        script.map(|script| self.flat(script, 0)).unwrap_or_default()
+    }
+
+    fn flat(&self, value: Value<'d>, depth: usize) -> Vec<(usize, &'d str)> {
+        if !value.is_list() {
+            return value.lines();
+        }
+        let referred = self.root.find(&value.texts()).filter(|found| depth < MAX_EXTENDS && !found.is_map());
+        let mut lines = referred.map(|found| self.flat(found, depth + 1)).unwrap_or_default();
+        lines.extend(value.items().into_iter().flat_map(|item| self.flat(item, depth + 1)));
+        lines
     }
 
     fn manual(&self) -> Manual {

@@ -14,7 +14,7 @@ mod shell;
 use std::collections::BTreeSet;
 
 use super::Provider;
-use crate::config::foreign::{Document, Fault};
+use crate::config::foreign::{Document, Fault, Value};
 
 pub(crate) use glob::matches;
 
@@ -38,7 +38,12 @@ pub(crate) struct File {
     pub(crate) steps: Vec<Step>,
     /// Parts of it that stand elsewhere.
     pub(crate) elsewhere: Vec<Note>,
+    /// The line in which the image still is the one that nobody has.
+    pub(crate) placeholder: Option<usize>,
 }
+
+/// What `shipit init` writes in place of an image that only the team can name.
+pub(crate) const PLACEHOLDER: &str = "your-registry/shipit:1";
 
 /// A step of Bitbucket, a job of GitHub or GitLab.
 #[derive(Clone, Debug, Default)]
@@ -201,6 +206,22 @@ impl Provider {
     pub(crate) const ALL: [Self; 3] = [Self::Bitbucket, Self::GitHub, Self::GitLab];
 }
 
+/// Words for shipit that stand beside the script (the arguments of an image or an action, a shell, a variable): nobody
+/// can tell what becomes of them.
+fn beside(value: Value<'_>, but: &[&str], step: &mut Step) {
+    for pair in value.pairs().into_iter().filter(|pair| !but.contains(&pair.key)) {
+        for scalar in pair.value.scalars() {
+            if let Some(text) = scalar.text().filter(|text| text.contains("--approve")) {
+                let text = text.lines().next().unwrap_or_default();
+                step.unclear.push(Note::new(
+                    scalar.line,
+                    format!("nobody can tell what becomes of `{text}` in `{}`", pair.key),
+                ));
+            }
+        }
+    }
+}
+
 fn ends(name: &str, with: &str) -> bool {
     name.ends_with(with)
 }
@@ -208,11 +229,16 @@ fn ends(name: &str, with: &str) -> bool {
 /// Reads a pipeline file of that provider.
 ///
 /// # Errors
-/// It is no YAML.
+/// It is no YAML, or has no keys.
 pub(crate) fn read(provider: Provider, path: &str, text: &str, surroundings: Surroundings<'_>) -> Result<File, Fault> {
-    let document = Document::read(text)?;
+    let body = if provider == Provider::GitLab { gitlab::body(text) } else { None };
+    let document = Document::read(body.as_deref().unwrap_or(text))?;
     let root = document.root();
-    let mut file = File { provider, path: path.to_owned(), steps: Vec::new(), elsewhere: Vec::new() };
+    if !root.is_map() {
+        return Err(Fault { line: 1, text: "it has no keys, and so no steps".to_owned() });
+    }
+    let placeholder = text.lines().position(|line| line.contains(PLACEHOLDER)).map(|at| at + 1);
+    let mut file = File { provider, path: path.to_owned(), steps: Vec::new(), elsewhere: Vec::new(), placeholder };
     match provider {
         Provider::Bitbucket => bitbucket::read(root, surroundings, &mut file),
         Provider::GitHub => github::read(root, surroundings, &mut file),

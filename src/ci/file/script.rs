@@ -1,33 +1,101 @@
 //! The lines of a script: which of them run shipit, which may, and what takes a failure away.
 
-use super::shell::{self, Join, Simple, Word};
+use super::shell::{self, Join, Redirection, Simple, Word};
 use super::{Call, Note, Step, Surroundings, Verb};
 
-/// Shell words that stand before a command and are none.
-const BEFORE: [&str; 15] = [
-    "if", "then", "else", "elif", "while", "until", "do", "!", "time", "exec", "command", "nohup", "sudo", "env",
+/// Shell words that stand before a command and are none, and programs that run the command behind them.
+const BEFORE: [&str; 25] = [
+    "if",
+    "then",
+    "else",
+    "elif",
+    "while",
+    "until",
+    "do",
+    "!",
+    "time",
+    "exec",
+    "command",
+    "nohup",
+    "sudo",
+    "env",
     "timeout",
+    "builtin",
+    "coproc",
+    "nice",
+    "ionice",
+    "setsid",
+    "stdbuf",
+    "doas",
+    "unbuffer",
+    "tini",
+    "dumb-init",
+];
+/// Programs that run a command which stands among their words, with words of their own before it.
+const WRAPPERS: [&str; 15] = [
+    "xargs", "parallel", "su", "runuser", "script", "strace", "watch", "flock", "chroot", "unshare", "nsenter", "gosu",
+    "su-exec", "taskset", "busybox",
 ];
 /// Programs that run the file or the text that they are given.
-const INTERPRETERS: [&str; 13] =
-    ["sh", "bash", "zsh", "dash", "ash", "ksh", "source", ".", "python", "python3", "node", "ruby", "perl"];
+const INTERPRETERS: [&str; 19] = [
+    "sh",
+    "bash",
+    "zsh",
+    "dash",
+    "ash",
+    "ksh",
+    "fish",
+    "source",
+    ".",
+    "python",
+    "python3",
+    "node",
+    "deno",
+    "bun",
+    "ruby",
+    "perl",
+    "php",
+    "pwsh",
+    "powershell",
+];
+/// Those whose `-c` is read as the lines of the step are.
+const SHELLS: [&str; 6] = ["sh", "bash", "zsh", "dash", "ash", "ksh"];
+/// What they are told by these is a program itself.
+const EVALUATORS: [&str; 3] = ["eval", "iex", "Invoke-Expression"];
 /// Programs that run what a file of theirs says.
-const RUNNERS: [(&str, &[&str]); 8] = [
+const RUNNERS: [(&str, &[&str]); 15] = [
     ("make", &["Makefile", "makefile", "GNUmakefile"]),
     ("npm", &["package.json"]),
     ("yarn", &["package.json"]),
     ("pnpm", &["package.json"]),
+    ("bun", &["package.json"]),
+    ("deno", &["deno.json", "deno.jsonc"]),
+    ("composer", &["composer.json"]),
     ("just", &["justfile", "Justfile", ".justfile"]),
     ("task", &["Taskfile.yml", "Taskfile.yaml"]),
+    ("rake", &["Rakefile"]),
+    ("invoke", &["tasks.py"]),
     ("tox", &["tox.ini"]),
+    ("nox", &["noxfile.py"]),
     ("mise", &["mise.toml", ".mise.toml"]),
+    ("docker-compose", COMPOSE),
 ];
+const COMPOSE: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+/// Programs that give another program, or themselves, another name.
+const NAMERS: [&str; 5] = ["alias", "cp", "ln", "mv", "install"];
 /// Flags that say where it goes; a value in quotes stays one word, whatever a variable holds.
 const PLACES: [&str; 4] = ["--env", "-e", "--branch", "-b"];
 /// Other flags with such a value.
 const OTHERS: [&str; 5] = ["--config", "--timeout", "--receipt", "--jobs", "-j"];
 /// Programs that only say what they are given.
-const SPEAKERS: [&str; 3] = ["echo", "printf", "git"];
+const SPEAKERS: [&str; 2] = ["echo", "printf"];
+/// Commands of git that only keep what they are given.
+const OF_GIT: [&str; 6] = ["commit", "tag", "log", "grep", "add", "push"];
+/// What fetches or shows a script for an interpreter; what is in it is a program's matter.
+const FETCHERS: [&str; 3] = ["curl", "wget", "cat"];
+/// Folders that the pipeline itself names.
+const FOLDERS: [&str; 7] =
+    ["HOME", "PWD", "BITBUCKET_CLONE_DIR", "GITHUB_WORKSPACE", "RUNNER_TEMP", "CI_PROJECT_DIR", "VIRTUAL_ENV"];
 
 /// Reads the lines of a step's script, each with its line in the file, into the step.
 pub(super) fn read(lines: &[(usize, &str)], surroundings: Surroundings<'_>, step: &mut Step) {
@@ -43,7 +111,7 @@ pub(super) fn read(lines: &[(usize, &str)], surroundings: Surroundings<'_>, step
             }
             pipefail |= is_set(simple, "-o") && simple.words.iter().any(|word| word.text == "pipefail");
             let before = step.calls.len();
-            let feeds = simple.then == Join::Pipe && commands.get(index + 1).is_some_and(is_interpreter);
+            let feeds = simple.then == Join::Pipe && commands.get(index + 1).is_some_and(reads_a_script);
             command(simple, feeds, line, surroundings, step);
             let last = index + 1 == commands.len();
             for call in &mut step.calls[before..] {
@@ -52,23 +120,86 @@ pub(super) fn read(lines: &[(usize, &str)], surroundings: Surroundings<'_>, step
             }
         }
     }
+    for Quoted { line, text, certain } in quoted(lines) {
+        let mut other = Step::default();
+        shell::commands(&text).iter().for_each(|simple| command(simple, false, line, surroundings, &mut other));
+        // What the single lines have told is known.
+        let known = |text: &str, step: &Step| {
+            step.calls.iter().any(|one| one.text == text) || step.unclear.iter().any(|one| one.text == text)
+        };
+        other.calls.retain(|call| !known(&call.text, step));
+        other.unclear.retain(|note| (certain || speaks(&note.text)) && !known(&note.text, step));
+        step.calls.append(&mut other.calls);
+        step.unclear.append(&mut other.unclear);
+    }
 }
 
-/// A line that ends in a backslash goes on in the next one.
+/// A line that ends in a backslash goes on in the next one, unless it ends in a comment.
 fn joined(lines: &[(usize, &str)]) -> Vec<(usize, String)> {
     let mut joined: Vec<(usize, String)> = Vec::new();
     let mut open = false;
     for (line, text) in lines {
         let text = text.trim_end();
-        let goes_on = text.ends_with('\\');
-        let text = text.trim_end_matches('\\');
         match joined.last_mut().filter(|_| open) {
             Some((_, before)) => before.push_str(text),
             None => joined.push((*line, text.to_owned())),
         }
-        open = goes_on;
+        let Some((_, whole)) = joined.last_mut() else { continue };
+        let backslashes = whole.bytes().rev().take_while(|byte| *byte == b'\\').count();
+        open = backslashes % 2 == 1 && !shell::end(whole).comment;
+        if open {
+            whole.pop();
+        }
     }
     joined
+}
+
+/// The most lines that quotes are followed through.
+const LONGEST: usize = 200;
+
+/// Lines that one pair of quotes holds together.
+struct Quoted {
+    line: usize,
+    text: String,
+    /// That they begin here; otherwise it is only possible.
+    certain: bool,
+}
+
+/// Each line that leaves quotes open, with those behind it up to their end: where the shell sees an end of quotes, the
+/// single lines may have seen a beginning. Where the count is lost (a here-document with an apostrophe), every such line
+/// may be a beginning.
+fn quoted(lines: &[(usize, &str)]) -> Vec<Quoted> {
+    let whole = |at: usize| {
+        let mut text = lines[at].1.to_owned();
+        for (_, next) in lines[at + 1..].iter().take(LONGEST) {
+            text.push('\n');
+            text.push_str(next);
+            if !shell::end(&text).quoted {
+                break;
+            }
+        }
+        text
+    };
+    let mut next = 0;
+    let mut all = Vec::new();
+    for (at, (line, text)) in lines.iter().enumerate() {
+        if !shell::end(text).quoted {
+            continue;
+        }
+        let text = whole(at);
+        let certain = at >= next;
+        if certain {
+            next = at + text.matches('\n').count() + 1;
+        }
+        if certain || speaks(&text) {
+            all.push(Quoted { line: *line, text, certain });
+        }
+    }
+    all
+}
+
+pub(super) fn speaks(text: &str) -> bool {
+    text.contains("shipit") || text.contains("--approve")
 }
 
 fn is_set(simple: &Simple, flag: &str) -> bool {
@@ -89,26 +220,37 @@ fn swallowed(simple: &Simple, last: bool) -> Option<String> {
     }
 }
 
-fn is_interpreter(simple: &Simple) -> bool {
-    program(&simple.words).first().is_some_and(|word| INTERPRETERS.contains(&base(&word.text)))
+/// Whether it is an interpreter that runs what it is fed, because it is given no file.
+fn reads_a_script(simple: &Simple) -> bool {
+    let words = program(&simple.words);
+    let is_option = |word: &Word| word.text.starts_with('-') || word.text == "/dev/stdin";
+    let fed = words.iter().skip(1).all(is_option) || words.iter().any(|word| word.text == "-s");
+    words.first().is_some_and(|word| INTERPRETERS.contains(&base(&word.text))) && fed
 }
 
 /// `feeds`: what it prints is run by an interpreter.
 fn command(simple: &Simple, feeds: bool, line: usize, surroundings: Surroundings<'_>, step: &mut Step) {
-    for word in simple.words.iter().filter(|word| word.open) {
+    let targets = simple.redirections.iter().map(|redirection| &redirection.target);
+    for word in simple.words.iter().chain(targets).filter(|word| word.open) {
         for inner in shell::substituted(&word.text).into_iter().flat_map(shell::commands) {
             command(&inner, false, line, surroundings, step);
+        }
+        // `${…}` whose end was not where it seems to be.
+        if word.text.contains("${") && word.text.contains([';', '&', '|', '\n']) {
+            for inner in word.text.split('}').skip(1).flat_map(shell::commands).filter(|inner| says(&inner.words)) {
+                command(&inner, false, line, surroundings, step);
+            }
         }
     }
     let words = program(&simple.words);
     let Some(first) = words.first() else { return };
     let name = base(&first.text);
     let whole = || said(words);
-    if first.open && name.contains(['$', '`', ')']) {
-        step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
+    if let Some(why) = undecided(first) {
+        step.unclear.push(Note::new(line, format!("{why} decides what `{}` runs", whole())));
         return;
     }
-    if name == "eval" {
+    if EVALUATORS.contains(&name) || name == "trap" && words.get(1).is_some_and(|word| word.text.starts_with('$')) {
         step.unclear.push(Note::new(line, format!("nobody can tell what `{}` runs", whole())));
         return;
     }
@@ -120,25 +262,40 @@ fn command(simple: &Simple, feeds: bool, line: usize, surroundings: Surroundings
         }
         return;
     }
-    if ["xargs", "parallel"].contains(&name) && words.iter().any(|word| base(&word.text) == "shipit") {
+    if NAMERS.contains(&name) && renames(words) {
+        step.unclear.push(Note::new(line, format!("`{}` gives shipit another name", whole())));
+        return;
+    }
+    if wraps_anything(name, words) {
         step.unclear.push(Note::new(line, format!("what `{}` is given is not known", whole())));
         return;
     }
-    if SPEAKERS.contains(&name) {
-        let kept = words.iter().any(|word| is_redirection(&word.text)) && approves(words);
-        if kept || simple.then == Join::Pipe && words.iter().any(|word| word.text.contains("shipit")) {
+    let git = name == "git" && words.get(1).is_some_and(|word| OF_GIT.contains(&word.text.as_str()));
+    if SPEAKERS.contains(&name) || git {
+        let kept = simple.redirections.iter().any(is_kept) && may_approve(words, surroundings);
+        let piped = simple.then == Join::Pipe && words.iter().any(|word| word.text.contains("shipit"));
+        if kept || piped || feeds && words.iter().any(|word| word.open) {
             step.unclear.push(Note::new(line, format!("nobody can tell what becomes of `{}`", whole())));
         }
         return;
     }
-    let interprets = feeds || INTERPRETERS.contains(&name);
+    if feeds && !FETCHERS.contains(&name) {
+        step.unclear.push(Note::new(line, format!("nobody can tell what `{}` gives to an interpreter", whole())));
+        return;
+    }
+    let interprets = INTERPRETERS.contains(&name);
     let known = (step.calls.len(), step.unclear.len());
-    for word in &words[1..] {
-        if interprets && word.open && words[1].text.starts_with('-') && words[1].text.ends_with('c') {
-            step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
-            return;
-        }
-        if word.text.contains("shipit") && word.text.contains(char::is_whitespace) {
+    if interprets && is_open_script(simple, words) {
+        step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
+        return;
+    }
+    let texts = simple.redirections.iter().filter(|one| one.sign.starts_with('<')).map(|one| &one.target);
+    let inline = interprets && words[1..].iter().any(|word| word.text.starts_with('-') && word.text.ends_with('c'));
+    for word in words[1..].iter().chain(texts).filter(|word| !word.text.starts_with(['<', '>'])) {
+        let script = inline && !word.text.starts_with('-') && SHELLS.contains(&name);
+        if (script || word.text.contains("shipit")) && word.text.contains(char::is_whitespace)
+            || script && word.text.starts_with('$')
+        {
             for inner in word.text.lines().flat_map(shell::commands) {
                 command(&inner, false, line, surroundings, step);
             }
@@ -148,11 +305,91 @@ fn command(simple: &Simple, feeds: bool, line: usize, surroundings: Surroundings
         step.unclear.push(Note::new(line, format!("nobody can tell whether `{}` runs shipit", whole())));
         return;
     }
-    if let Some(file) = runs_file(name, words, interprets, surroundings) {
+    let runs = interprets || feeds || WRAPPERS.contains(&name);
+    if let Some(file) = runs_file(name, simple, words, runs, surroundings) {
         step.unclear.push(Note::new(line, format!("`{}` runs {file}, which speaks of shipit", whole())));
-    } else if interprets && words.get(1).is_some_and(|word| word.open && base(&word.text).contains(['$', '`', ')'])) {
-        step.unclear.push(Note::new(line, format!("a variable decides what `{}` runs", whole())));
     }
+}
+
+/// What decides which program this is, where the word does not say it.
+fn undecided(first: &Word) -> Option<&'static str> {
+    let name = base(&first.text);
+    if first.open && (name.contains(['$', '`', ')', '}']) || first.splits && !in_known_folder(&first.text)) {
+        return Some("a variable");
+    }
+    let test = ["[", "[["].contains(&first.text.as_str()) || first.text.contains('=');
+    (first.pattern && !test).then_some("a pattern")
+}
+
+/// Whether a program that runs what stands among its words is given a variable there, or shipit without its command.
+fn wraps_anything(name: &str, words: &[Word]) -> bool {
+    let commands = ["-c", "-exec", "-execdir", "-ok"];
+    let wraps = WRAPPERS.contains(&name);
+    words.windows(2).any(|pair| {
+        let behind = commands.contains(&pair[0].text.as_str());
+        let starts = wraps && (behind || !pair[0].text.starts_with('-')) || name == "find" && behind;
+        starts && pair[1].open && undecided(&pair[1]).is_some() || wraps && base(&pair[1].text) == "shipit"
+    })
+}
+
+/// `$HOME/bin/tool`: the pipeline says which folder that is.
+fn in_known_folder(text: &str) -> bool {
+    let rest = text.strip_prefix("${").or_else(|| text.strip_prefix('$')).unwrap_or_default();
+    let folder = rest.split(['}', '/']).next().unwrap_or_default();
+    FOLDERS.contains(&folder) && !rest.contains(['$', '`'])
+}
+
+/// Whether a variable decides what an interpreter runs: its script, or the text that it is given as one.
+fn is_open_script(simple: &Simple, words: &[Word]) -> bool {
+    if simple.redirections.iter().any(|one| one.sign.starts_with('<') && one.target.open) {
+        return true;
+    }
+    let (mut options, script) = options_and_script(words);
+    let Some(script) = script else { return options.any(|word| word.open) };
+    options.any(|word| word.open || is_inline(word) && script.open) || undecided(script).is_some()
+}
+
+/// The options of an interpreter, and what it runs.
+fn options_and_script(words: &[Word]) -> (impl Iterator<Item = &Word>, Option<&Word>) {
+    let is_option = |word: &&Word| word.text.starts_with('-') || word.text == "pipefail";
+    (words.iter().skip(1).take_while(is_option), words.iter().skip(1).find(move |word| !is_option(word)))
+}
+
+/// `-c`, `-ec`: the text of the script comes next.
+fn is_inline(word: &Word) -> bool {
+    word.text.starts_with('-') && !word.text.starts_with("--") && word.text.ends_with(['c', 'e'])
+}
+
+/// `cp shipit x`, `alias x=shipit`: from then on it is called by a name that is not looked for. To move it into a folder
+/// is no new name.
+fn renames(words: &[Word]) -> bool {
+    let is_it = |word: &Word| {
+        base(word.text.rsplit('=').next().unwrap_or_default()) == "shipit" || word.text.contains("shipit)")
+    };
+    let Some(last) = words.last() else { return false };
+    let folder = last.text.ends_with('/') || ["bin", "sbin", ".", "tmp"].contains(&base(&last.text));
+    let named = words[0].text == "alias" || !folder && base(&last.text) != "shipit";
+    named && words[1..].iter().any(is_it)
+}
+
+/// Whether what is said is kept in a file, which somebody may run.
+fn is_kept(redirection: &Redirection) -> bool {
+    let target = redirection.target.text.as_str();
+    redirection.sign.starts_with('>') && !redirection.sign.ends_with('&') && !target.starts_with("/dev/")
+}
+
+/// Whether these words may say `--approve` to shipit, or hold a line that does.
+fn may_approve(words: &[Word], surroundings: Surroundings<'_>) -> bool {
+    let line = |simple: &Simple| {
+        let words = program(&simple.words);
+        let at = (0..words.len()).find(|at| is_call(words, *at));
+        at.is_some_and(|at| call(&words[at..], 0, surroundings).may_approve())
+    };
+    approves(words) || words.iter().any(|word| shell::commands(&word.text).iter().any(line))
+}
+
+fn says(words: &[Word]) -> bool {
+    words.iter().any(|word| speaks(&word.text))
 }
 
 /// Whether a command that is not read as one of shipit speaks like it: the program has another name, or another language
@@ -176,8 +413,8 @@ fn program(words: &[Word]) -> &[Word] {
         if assignment || BEFORE.contains(&text) || (wrapped && text.starts_with('-')) || duration {
             wrapped |= BEFORE.contains(&text);
             rest = &rest[1..];
-            // `env -u NAME`
-            if wrapped && text == "-u" && !rest.is_empty() {
+            // `env -u NAME`, `env -C FOLDER`
+            if wrapped && ["-u", "-C"].contains(&text) && !rest.is_empty() {
                 rest = &rest[1..];
             }
         } else {
@@ -187,9 +424,19 @@ fn program(words: &[Word]) -> &[Word] {
     rest
 }
 
-/// `./shipit`, `/usr/bin/shipit`, `registry/shipit:1@sha256:…`.
+/// `./shipit`, `/usr/bin/shipit`, `registry/shipit:1@sha256:…`. A variable that holds a `/` is one name.
 fn base(word: &str) -> &str {
-    let name = word.rsplit('/').next().unwrap_or(word);
+    let mut depth = 0_usize;
+    let mut start = 0;
+    for (at, char) in word.char_indices() {
+        match char {
+            '{' | '(' => depth += 1,
+            '}' | ')' => depth = depth.saturating_sub(1),
+            '/' if depth == 0 => start = at + 1,
+            _ => {}
+        }
+    }
+    let name = &word[start..];
     name.split(['@', ':']).next().unwrap_or(name)
 }
 
@@ -228,14 +475,13 @@ const COMMANDS: [&str; 14] = [
 
 fn call(words: &[Word], line: usize, surroundings: Surroundings<'_>) -> Call {
     let text = said(words);
-    // What comes behind a redirection is not for shipit.
-    let own: Vec<&Word> = words[1..].iter().take_while(|word| !is_redirection(&word.text)).collect();
+    let own: Vec<&Word> = words[1..].iter().collect();
     // Behind `--` is the command of a one-off task.
     let flags = own.iter().position(|word| word.text == "--").unwrap_or(own.len());
     let is_value = |at: usize, of: &[&str]| at > 0 && of.contains(&own[at - 1].text.as_str());
     let open = own[..flags].iter().enumerate().any(|(at, word)| {
         let value = is_value(at, &PLACES) || is_value(at, &OTHERS);
-        word.open && (word.splits || !(value || word.text.starts_with("--")))
+        word.open && (word.splits || !(value || is_named(&word.text))) || word.pattern && !value
     });
     let texts: Vec<String> = own.iter().map(|word| word.text.clone()).collect();
     // What a variable holds is no number and no duration yet; where the line goes, it goes without that flag, too.
@@ -274,27 +520,57 @@ fn call(words: &[Word], line: usize, surroundings: Surroundings<'_>) -> Call {
     }
 }
 
-fn is_redirection(word: &str) -> bool {
-    word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&').starts_with(['>', '<'])
+/// `--timeout=$T`: the flag is named, whatever the variable holds. `--$F` is not.
+fn is_named(word: &str) -> bool {
+    let fixed = word.split(['$', '`']).next().unwrap_or_default();
+    fixed.starts_with("--") && fixed.contains('=')
 }
 
 /// The file of the project that this command runs, where that file speaks of shipit.
-fn runs_file(name: &str, words: &[Word], interprets: bool, surroundings: Surroundings<'_>) -> Option<String> {
+fn runs_file(
+    name: &str,
+    simple: &Simple,
+    words: &[Word],
+    runs: bool,
+    surroundings: Surroundings<'_>,
+) -> Option<String> {
     let mentions = surroundings.mentions;
-    if let Some((_, files)) = RUNNERS.iter().find(|(runner, _)| *runner == name) {
+    let compose = name == "docker" && words.get(1).is_some_and(|word| word.text == "compose");
+    let files = RUNNERS.iter().find(|(runner, _)| *runner == name).map(|(_, files)| *files);
+    if let Some(files) = files.or(compose.then_some(COMPOSE)) {
         let of_runner = |path: &&String| files.contains(&path.rsplit('/').next().unwrap_or(path));
-        return mentions.iter().find(of_runner).cloned();
+        if let Some(file) = mentions.iter().find(of_runner) {
+            return Some(file.clone());
+        }
     }
-    let candidates = if interprets { words } else { &words[..1] };
-    candidates.iter().find_map(|word| {
-        let path = word.text.trim_start_matches("../").trim_start_matches("./");
-        // A folder in a variable: the end of the path tells.
-        let path = if path.starts_with('$') { path.split_once('/').map_or("", |(_, rest)| rest) } else { path };
+    let candidates = if runs || files.is_some() { words } else { &words[..1] };
+    // `npm run deploy` names no file.
+    let candidates = candidates.iter().filter(|word| files.is_none() || word.text.contains(['/', '.']));
+    let fed = simple.redirections.iter().filter(|one| one.sign == "<").map(|one| &one.target);
+    candidates.chain(fed).find_map(|word| {
+        let path = tidy(&word.text);
         // The folder that the step stands in by then is not known.
         let ends =
             |path: &str, end: &str| path.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
-        mentions.iter().find(|file| !path.is_empty() && (ends(file, path) || ends(path, file))).cloned()
+        // What lies below a link to a folder is called by the link's name.
+        let below = |file: &str| path.strip_prefix(file).is_some_and(|rest| rest.starts_with('/'));
+        let is_it = |file: &&String| ends(file, &path) || ends(&path, file) || below(file);
+        mentions.iter().find(|file| !path.is_empty() && is_it(file)).cloned()
     })
+}
+
+/// The path without `.`, `..` and what they take back; of one that begins with a folder in a variable, the end.
+pub(super) fn tidy(path: &str) -> String {
+    let path = if path.starts_with('$') { path.split_once('/').map_or("", |(_, rest)| rest) } else { path };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 fn said(words: &[Word]) -> String {

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::{IMAGE, command};
+use super::{RELEASED, command, image};
 use crate::init::draft::{Draft, EnvironmentDraft};
 use crate::init::yaml::scalar;
 
 pub(super) fn render(draft: &Draft) -> String {
     let mut text = format!(
-        "image: {IMAGE}        # decide: an image with shipit and git in it\n\noptions: {{ max-time: 60 }}             # minutes\n\ndefinitions:\n  services:\n    docker: \
-         {{ memory: 3072 }}            # MB; a build needs most of it\n\npipelines:\n  branches:\n"
+        "image: {}\n\noptions: {{ max-time: 60 }}             # minutes\n\ndefinitions:\n  services:\n    docker: \
+         {{ memory: 3072 }}            # MB; a build needs most of it\n\npipelines:\n  branches:\n",
+        image(RELEASED)
     );
     for branch in draft.branches() {
         let _ = writeln!(text, "    {}:", scalar(branch));
@@ -31,8 +32,8 @@ pub(super) fn render(draft: &Draft) -> String {
 }
 
 fn step(text: &mut String, draft: &Draft, environment: &EnvironmentDraft) {
-    let name = scalar(&environment.name);
-    let _ = writeln!(text, "      - step:\n          name: {name}\n          deployment: {name}");
+    let (name, deployment) = (scalar(&environment.name), scalar(environment.deployment()));
+    let _ = writeln!(text, "      - step:\n          name: {name}\n          deployment: {deployment}");
     if environment.approval {
         text.push_str("          trigger: manual             # a person presses the button\n");
     }

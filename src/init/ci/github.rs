@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{IMAGE, command};
+use super::{RELEASED, command, image};
 use crate::init::draft::{Draft, EnvironmentDraft};
 use crate::init::yaml::scalar;
 
@@ -23,10 +23,7 @@ pub(super) fn render(draft: &Draft) -> String {
 }
 
 fn machine(text: &mut String) {
-    let _ = writeln!(
-        text,
-        "    runs-on: ubuntu-latest\n    timeout-minutes: 60\n    container: {IMAGE}        # decide: an image with shipit and git in it"
-    );
+    let _ = writeln!(text, "    runs-on: ubuntu-latest\n    timeout-minutes: 60\n    container: {}", image(RELEASED));
 }
 
 fn job(text: &mut String, draft: &Draft, environment: &EnvironmentDraft) {
@@ -41,7 +38,7 @@ fn job(text: &mut String, draft: &Draft, environment: &EnvironmentDraft) {
     }
     machine(text);
     let reviewers = if environment.approval { "        # with required reviewers: a person says yes" } else { "" };
-    let _ = writeln!(text, "    environment: {name}{reviewers}");
+    let _ = writeln!(text, "    environment: {}{reviewers}", scalar(environment.deployment()));
     if draft.role.is_some() {
         text.push_str("    permissions: { contents: read, id-token: write }\n");
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{IMAGE, command};
+use super::{RELEASED, command, image};
 use crate::aws::web_identity::ANY as ID_TOKEN;
 use crate::init::draft::{Draft, EnvironmentDraft};
 use crate::init::yaml::scalar;
@@ -10,9 +10,10 @@ use crate::init::yaml::scalar;
 pub(super) fn render(draft: &Draft) -> String {
     let stages: Vec<String> = draft.environments.iter().map(|environment| scalar(&environment.name)).collect();
     let mut text = format!(
-        "image: {IMAGE}        # decide: an image with shipit and git in it\n\nstages: [check, {}]\n\n.deploy:\n  timeout: 1h\n  \
+        "image: {}\n\nstages: [check, {}]\n\n.deploy:\n  timeout: 1h\n  \
          services: [docker:dind]\n  variables:\n    DOCKER_HOST: tcp://docker:2375\n    DOCKER_TLS_CERTDIR: \"\"\n    \
          GIT_DEPTH: \"50\"\n",
+        image(RELEASED),
         stages.join(", ")
     );
     if draft.role.is_some() {
@@ -32,8 +33,9 @@ fn job(text: &mut String, draft: &Draft, environment: &EnvironmentDraft) {
     let name = scalar(&environment.name);
     let _ = writeln!(
         text,
-        "\n{name}:\n  extends: .deploy\n  stage: {name}\n  environment: {{ name: {name} }}\n  rules:\n    - if: \
+        "\n{name}:\n  extends: .deploy\n  stage: {name}\n  environment: {{ name: {} }}\n  rules:\n    - if: \
          $CI_COMMIT_BRANCH == \"{}\"",
+        scalar(environment.deployment()),
         environment.branch
     );
     if environment.approval {

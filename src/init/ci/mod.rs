@@ -7,9 +7,18 @@ mod gitlab;
 
 use super::draft::{Draft, EnvironmentDraft};
 use crate::ci::Provider;
+use crate::ci::file::PLACEHOLDER;
 
-/// What stands in place of the image that only the team can name.
-const IMAGE: &str = "your-registry/shipit:1";
+/// The image that was released together with this program; a build of one's own has none.
+const RELEASED: Option<&str> = option_env!("SHIPIT_IMAGE");
+
+/// The image of the steps, with what is left to decide about it.
+fn image(released: Option<&str>) -> String {
+    match released {
+        Some(image) => format!("{image}        # shipit, a shell and git; any image that has them will do"),
+        None => format!("{PLACEHOLDER}        # decide: an image with shipit, a shell and git in it"),
+    }
+}
 
 /// Where that provider looks for its file.
 pub(super) const fn path(provider: Provider) -> &'static str {
@@ -30,10 +39,15 @@ pub(super) fn render(provider: Provider, draft: &Draft) -> String {
 
 /// What a person has to do with the provider before the file works.
 pub(super) fn to_do(provider: Provider, draft: &Draft) -> Vec<String> {
-    let names = draft.names().join(", ");
+    let names = draft.environments.iter().map(EnvironmentDraft::deployment).collect::<Vec<_>>().join(", ");
     let guarded: Vec<&str> =
-        draft.environments.iter().filter(|one| one.approval).map(|one| one.name.as_str()).collect();
-    let mut all = vec![format!("put an image with shipit and git in it in the place of {IMAGE}")];
+        draft.environments.iter().filter(|one| one.approval).map(EnvironmentDraft::deployment).collect();
+    let mut all = Vec::new();
+    if RELEASED.is_none() {
+        all.push(format!(
+            "push an image with this program, a shell and git in it to your registry, and name it in the place of {PLACEHOLDER}"
+        ));
+    }
     match provider {
         Provider::Bitbucket => all.push(format!("Repository settings, Deployments: have the environments {names}")),
         Provider::GitHub => all.push(format!(
@@ -71,7 +85,7 @@ fn command(draft: &Draft, environment: &EnvironmentDraft) -> String {
 mod tests {
     use serde_yaml::Value;
 
-    use super::{command, render};
+    use super::{command, image, render};
     use crate::ci::Provider;
     use crate::init::draft::{Draft, EnvironmentDraft};
 
@@ -81,6 +95,7 @@ mod tests {
             branch: branch.to_owned(),
             after: after.map(str::to_owned),
             approval,
+            deployment: (name == "eu").then(|| "europe".to_owned()),
         };
         Draft {
             region: Some("eu-west-1".to_owned()),
@@ -103,6 +118,24 @@ mod tests {
             commands,
             ["shipit deploy", "shipit deploy", "shipit deploy --env prod --approve", "shipit deploy --approve"]
         );
+    }
+
+    #[test]
+    fn the_image_is_the_released_one_or_left_to_decide() {
+        assert!(image(Some("ghcr.io/team/shipit:v1")).starts_with("ghcr.io/team/shipit:v1 "));
+        assert!(image(None).contains("# decide: "));
+    }
+
+    #[test]
+    fn an_environment_keeps_the_name_that_the_provider_knows_it_by() {
+        for (provider, line) in [
+            (Provider::Bitbucket, "          name: eu\n          deployment: europe\n"),
+            (Provider::GitHub, "    environment: europe "),
+            (Provider::GitLab, "  environment: { name: europe }\n"),
+        ] {
+            let text = render(provider, &draft(None));
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]
