@@ -54,7 +54,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
         path.is_absolute()
             && path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::vars_os().find(|(name, _)| name == "PATH").map(|(_, value)| value).unwrap_or_default();
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(is_program).unwrap_or_else(|| name.into())
 }
 

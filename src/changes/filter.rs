@@ -144,10 +144,11 @@ impl Filter<'_> {
         let mut orders: BTreeMap<Option<&str>, Order> = BTreeMap::new();
         for (judgement, Candidate { running, .. }) in changed {
             let revision = running.revision.as_deref();
-            if !orders.contains_key(&revision) {
-                orders.insert(revision, judge.order(revision).await?);
-            }
-            judgement.order.clone_from(&orders[&revision]);
+            judgement.order = match orders.get(&revision) {
+                Some(order) => order.clone(),
+                None => judge.order(revision).await?,
+            };
+            orders.insert(revision, judgement.order.clone());
             judgement.by_hand = judge.by_hand(running).await?;
         }
         Ok(judgements)

@@ -193,17 +193,13 @@ impl Repository {
         if self.fetches.is_silent() {
             return Ok(Some("it did not answer in time before".to_owned()));
         }
-        match tokio::time::timeout(left, git_remote(&self.top, &args)).await {
-            Ok(answer) => {
-                let answer = answer?;
-                let why = answer.error.lines().last().unwrap_or("git says nothing of the cause").trim();
-                Ok((!answer.success).then(|| sanitize(why).into_owned()))
-            }
-            Err(_) => {
-                self.fetches.silent.store(true, Ordering::Relaxed);
-                Ok(Some(format!("it took longer than {} s", PATIENCE.as_secs())))
-            }
-        }
+        let Ok(answer) = tokio::time::timeout(left, git_remote(&self.top, &args)).await else {
+            self.fetches.silent.store(true, Ordering::Relaxed);
+            return Ok(Some(format!("it took longer than {} s", PATIENCE.as_secs())));
+        };
+        let answer = answer?;
+        let why = answer.error.lines().last().unwrap_or("git says nothing of the cause").trim();
+        Ok((!answer.success).then(|| sanitize(why).into_owned()))
     }
 }
 
