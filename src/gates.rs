@@ -310,7 +310,10 @@ fn task_definition(
 
 /// The container that runs the image: the one that deploy.yaml names, or the one whose image is the repository's.
 pub(crate) fn container(service: &specification::Service, seen: &ObservedService) -> Option<String> {
-    let Some(definition) = seen.definition() else { return container_of_tasks(service, seen) };
+    let Some(definition) = seen.definition() else {
+        let tasks = seen.running.as_ref()?.as_ref().ok()?;
+        return container_of_tasks(service.container.as_deref(), &service.repository, tasks);
+    };
     if let Some(name) = &service.container {
         return definition.containers.iter().find(|container| container.name == *name).map(|found| found.name.clone());
     }
@@ -319,12 +322,11 @@ pub(crate) fn container(service: &specification::Service, seen: &ObservedService
 }
 
 /// The same by what the tasks show, where nobody has read the task definition. Of several nobody can tell which it is.
-fn container_of_tasks(service: &specification::Service, seen: &ObservedService) -> Option<String> {
-    let is_it = |container: &&Container| match &service.container {
-        Some(name) => container.name == *name,
-        None => repository_of(&container.image) == Some(&service.repository),
+fn container_of_tasks(named: Option<&str>, repository: &str, tasks: &[Task]) -> Option<String> {
+    let is_it = |container: &&Container| match named {
+        Some(name) => container.name == name,
+        None => repository_of(&container.image) == Some(repository),
     };
-    let tasks = seen.running.as_ref()?.as_ref().ok()?;
     let shown = tasks.iter().flat_map(|task| &task.containers).filter(is_it);
     let names: BTreeSet<&str> = shown.map(|container| container.name.as_str()).collect();
     if names.len() == 1 { names.first().map(|name| (*name).to_owned()) } else { None }
@@ -374,11 +376,33 @@ fn list(definition: &TaskDefinition) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hold, held, repository_of};
-    use crate::aws::ecs::Tag;
+    use super::{Hold, container_of_tasks, held, repository_of};
+    use crate::aws::ecs::{Container, Tag, Task};
     use crate::exit::Exit;
     use crate::revision::Revision;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn tasks_show_their_container_where_only_one_can_be_meant() {
+        let task = |containers: &[(&str, &str)]| {
+            let container = |(name, image): &(&str, &str)| Container {
+                name: (*name).to_owned(),
+                image: (*image).to_owned(),
+                ..Container::default()
+            };
+            Task { containers: containers.iter().map(container).collect(), ..Task::default() }
+        };
+        let plain = task(&[("api", "r/api-dev:latest"), ("proxy", "r/proxy:1")]);
+        let twins = task(&[("api", "r/api-dev:latest"), ("worker", "r/api-dev@sha256:0")]);
+        let found = |named, tasks: &[Task]| container_of_tasks(named, "api-dev", tasks);
+        assert_eq!(found(None, &[plain.clone(), plain.clone()]).as_deref(), Some("api"));
+        assert_eq!(found(Some("proxy"), std::slice::from_ref(&plain)).as_deref(), Some("proxy"));
+        assert_eq!(found(Some("other"), std::slice::from_ref(&plain)), None);
+        // Which of two runs `latest` is for the task definition to say.
+        assert_eq!(found(None, &[plain, twins.clone()]), None);
+        assert_eq!(found(Some("worker"), &[twins]).as_deref(), Some("worker"));
+        assert_eq!(found(None, &[]), None);
+    }
 
     #[test]
     fn an_image_names_its_repository() {

@@ -322,11 +322,12 @@ fn the_policy_and_the_calls_agree() {
     let all = called(&aws);
     let everything = allowed(&project, &["--env", "dev", "--with-run", "--with-init"]);
     assert!(all.is_subset(&everything), "not allowed: {:?}", all.difference(&everything).collect::<Vec<_>>());
-    // Nothing is asked for that nobody uses. These are for a look into an image that is there already, a rollback of a
-    // rollout in flight, a task that takes too long, and the roles that ECS takes for a task.
+    // Nothing is asked for that nobody uses. These are for a look into an image that is there already, the tags that come
+    // with a service, a rollback of a rollout in flight, a task that takes too long, and the roles that ECS takes for a task.
     let rare = [
         "ecr:GetAccountSetting",
         "ecr:GetDownloadUrlForLayer",
+         "ecs:ListTagsForResource",
         "ecs:StopServiceDeployment",
         "ecs:StopTask",
         "iam:PassRole",

@@ -51,8 +51,9 @@ fn one_of_six_that_changed_is_all_that_is_looked_at_closer() {
     let project = project.file("c/app", "c two\n").committed();
     let calls = made(&aws, || {
         let ended = verdicts(&project.shipit(&["deploy", "--output", "json"]).exits(0).finished());
-        let verdict = |name: &&str| if *name == "c" { "deployed" } else { "unchanged" };
-        SIX.iter().for_each(|name| assert_eq!(named(&ended, name), verdict(name), "{name}"));
+        for name in SIX {
+            assert_eq!(named(&ended, name), if name == "c" { "deployed" } else { "unchanged" }, "{name}");
+        }
     });
     let counted = counted(&calls);
     assert_eq!((counted["ecs:DescribeTaskDefinition"], counted["ecr:DescribeRepositories"]), (1, 1), "{counted:?}");

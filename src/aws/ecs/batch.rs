@@ -86,12 +86,15 @@ async fn gather(ecs: aws_sdk_ecs::Client, pace: Pace, mut questions: mpsc::Unbou
 struct Call {
     cluster: String,
     tags: bool,
-    services: BTreeMap<String, Vec<oneshot::Sender<Answer>>>,
+    services: Waiting,
 }
+
+/// All that asked, by the service's name.
+type Waiting = BTreeMap<String, Vec<oneshot::Sender<Answer>>>;
 
 /// The fewest calls that answer these questions.
 fn calls(asked: Vec<Question>) -> Vec<Call> {
-    let mut kinds: BTreeMap<(String, bool), BTreeMap<String, Vec<oneshot::Sender<Answer>>>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(String, bool), Waiting> = BTreeMap::new();
     for Question { cluster, service, tags, answer } in asked {
         kinds.entry((cluster, tags)).or_default().entry(service).or_default().push(answer);
     }

@@ -47,7 +47,7 @@ fn described(operation: &str, input: &Value) -> Result<Value, &'static str> {
     if names.contains(&"secret") {
         return Err("AccessDeniedException");
     }
-    let (gone, known): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| **name == "gone");
+    let (gone, known): (Vec<&str>, Vec<&str>) = names.iter().copied().partition(|name| *name == "gone");
     let tags = input["include"] == json!(["TAGS"]);
     if tags && names.contains(&"untold") {
         return Err("AccessDeniedException");
