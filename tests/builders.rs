@@ -1,5 +1,7 @@
 //! `builder` of deploy.yaml: engines elsewhere, one or several, and what becomes of a run that loses one.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
@@ -161,6 +163,26 @@ fn a_builder_that_does_not_answer_is_told_and_the_other_builds() {
     engine.cut();
     let ran = project.shipit(&["deploy", "api"]).exits(5).says("no builder of deploy.yaml can be used").says("hint:");
     ran.says(&format!("`{}`", gone.address())).says(&format!("`{}`", engine.address()));
+}
+
+#[test]
+fn an_engine_that_is_there_and_does_not_answer_holds_nobody_up() {
+    let engine = EngineProxy::open();
+    let hung = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("tcp://{}", hung.local_addr().expect("an address"));
+    // It answers the ping, as a dockerd whose storage is stuck does, and nothing else.
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut stream in hung.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK");
+            held.push(stream);
+        }
+    });
+    let builders = format!("[{address}, {}]", engine.address());
+    let (project, _aws) = deploying(&builders, &["api"], "FROM scratch\nCOPY app /app\n");
+    let ran = project.shipit(&["deploy"]).exits(0).says("deployed");
+    ran.says(&format!("builder `{address}`: the engine at {address} does not say what it is")).says("the others build");
 }
 
 #[test]

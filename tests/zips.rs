@@ -144,7 +144,8 @@ fn what_is_in_the_way_is_said_before_anything_is_packed() {
 
 #[test]
 fn what_cannot_be_in_a_zip_is_in_the_way_of_the_plan() {
-    let table: [(&str, fn(&std::path::Path)); 4] = [
+    type Spoil = fn(&std::path::Path);
+    let table: [(&str, Spoil); 4] = [
         ("`a\\b` has a backslash in its name", |app| std::fs::write(app.join("a\\b"), "x").expect("a file")),
         ("the symbolic link `out` leads out of the zip: ../elsewhere", |app| {
             symlink("../elsewhere", app.join("out")).expect("a link");
@@ -266,6 +267,23 @@ fn what_somebody_else_made_live_meanwhile_is_not_overwritten() {
     let refused = service(&finished, "refused");
     assert!(refused["reason"].as_str().is_some_and(|text| text.contains("was changed while")), "{refused}");
     assert_eq!(aws.object("apps-dev", "docs/latest.zip").body, b"theirs");
+}
+
+#[test]
+fn two_runs_of_one_commit_at_once_agree() {
+    let (project, aws) = with(r#"{"faults": [{"operation": "CopyObject", "delay_ms": 3000}]}"#);
+    let start = || {
+        let mut run = Running::start(&project, &["deploy"]);
+        run.wait_for("a kept zip", |event| event["event"] == "stage" && event["stage"] == "push");
+        run
+    };
+    let runs = [start(), start()];
+    for run in runs {
+        service(&run.ends().exits(0).finished(), "deployed");
+    }
+    let copies: Vec<Value> = aws.journal().into_iter().filter(|call| call["operation"] == "s3:CopyObject").collect();
+    let refused = copies.iter().filter(|copy| copy["status"] == 412).count();
+    assert_eq!((copies.len(), refused), (2, 1), "{copies:?}");
 }
 
 #[test]

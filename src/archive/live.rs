@@ -12,8 +12,9 @@ use crate::verdict::Verdict;
 
 const LOOK: &str = "see what is live with shipit status, then run this again";
 
-/// Copies it, with this label. An answer that was lost, and was asked for again, looks like a refusal: what is there
-/// decides. Once begun it is not given up: it takes a moment, and cannot be taken back.
+/// Copies it, with this label. An answer that was lost, and was asked for again, looks like a refusal, and so does a second
+/// run of the same commit at the same time: what is there decides. Once begun it is not given up: it takes a moment, and
+/// cannot be taken back.
 pub(crate) async fn make_live(clients: &Clients, copy: Copy<'_>, label: &Label) -> Result<(), Stop> {
     let copied = s3::copy(clients, copy, &label.metadata()).await;
     if matches!(copied, Ok(Copied::Done)) {
@@ -22,7 +23,7 @@ pub(crate) async fn make_live(clients: &Clients, copy: Copy<'_>, label: &Label) 
     let live = place(copy.bucket, copy.to);
     let now = s3::head(clients, copy.bucket, copy.to).await;
     let stop = match (copied, now) {
-        (_, Ok(Some(now))) if Label::of(&now) == *label => return Ok(()),
+        (_, Ok(Some(now))) if is_same(Label::of(&now), label) => return Ok(()),
         (Err(error), Ok(now)) => {
             let is_as_it_was = now.as_ref().map(|now| &*now.etag) == copy.to_etag;
             let what = if is_as_it_was { "is as it was" } else { "was changed by somebody else meanwhile" };
@@ -44,6 +45,12 @@ pub(crate) async fn make_live(clients: &Clients, copy: Copy<'_>, label: &Label) 
         }
     };
     Err(stop)
+}
+
+/// Whoever made it live, and when.
+fn is_same(now: Label, meant: &Label) -> bool {
+    let Label { at, by, approved_by, .. } = meant.clone();
+    Label { at, by, approved_by, ..now } == *meant
 }
 
 /// What is live is what was meant.

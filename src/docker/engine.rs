@@ -28,8 +28,8 @@ const NEWEST_API: Version = Version(1, 51);
 const FIRST_WITH_BUILDKIT: Version = Version(1, 39);
 /// How long an engine may take to say that it is there; `ssh` included.
 const PATIENCE: Duration = Duration::from_secs(35);
-/// How long it may look around before it says how it is; there it asks its storage and its plugins.
-const INFO: Duration = Duration::from_secs(20);
+/// How long it may then take over each of the questions what it is and how it is.
+const FACTS: Duration = Duration::from_secs(15);
 /// How long bollard waits for the first line of an answer, in seconds.
 const BOLLARD_PATIENCE: u64 = 120;
 
@@ -143,10 +143,10 @@ impl Engine {
         let address = client.connector().address().to_string();
         let doing = || format!("the engine at {address} does not say what it is");
         let late = |_| {
-            let error = Error::new(Exit::Build, doing()).cause(format!("no answer within {} s", PATIENCE.as_secs()));
+            let error = Error::new(Exit::Build, doing()).cause(format!("no answer within {} s", FACTS.as_secs()));
             error.hint(client.if_gone())
         };
-        let version = tokio::time::timeout(PATIENCE, client.get("/version", "")).await.map_err(late)?;
+        let version = tokio::time::timeout(FACTS, client.get("/version", "")).await.map_err(late)?;
         let version: VersionAnswer = version.map_err(|error| error.during(Exit::Build, doing()))?;
         if version.os != "linux" {
             let what =
@@ -156,7 +156,7 @@ impl Engine {
         let api = spoken(&version);
         let client = client.at_version(&api.to_string());
         // Bitbucket's Docker may refuse this one, and a sick engine takes for ever; what it would tell has defaults.
-        let info = tokio::time::timeout(INFO, client.get("/info", "")).await;
+        let info = tokio::time::timeout(FACTS, client.get("/info", "")).await;
         let info: InfoAnswer = info.ok().and_then(Result::ok).unwrap_or_default();
         let facts = EngineFacts {
             name,

@@ -233,23 +233,20 @@ async fn environment(specification: &Specification, before: Option<Specification
     let name = &specification.environment.name;
     let settings = Settings::of(vars);
     let (mut checks, clients) = account::examine(&specification.environment, &settings, vars).await;
-    match clients {
-        Some(clients) => {
-            let before = async {
-                match before {
-                    Some(before) => before::examine(specification, before, &settings).await,
-                    None => Vec::new(),
-                }
-            };
-            let (services, before) = tokio::join!(services::examine(&clients, specification), before);
-            checks.extend(services);
-            checks.extend(before);
-            checks.push(permissions(specification, &checks));
-        }
-        None => {
-            let text = "repositories, services and buckets cannot be looked at before that";
-            checks.push(Check::unknown("services", text));
-        }
+    if let Some(clients) = clients {
+        let before = async {
+            match before {
+                Some(before) => before::examine(specification, before, &settings).await,
+                None => Vec::new(),
+            }
+        };
+        let (services, before) = tokio::join!(services::examine(&clients, specification), before);
+        checks.extend(services);
+        checks.extend(before);
+        checks.push(permissions(specification, &checks));
+    } else {
+        let text = "repositories, services and buckets cannot be looked at before that";
+        checks.push(Check::unknown("services", text));
     }
     checks.into_iter().map(|check| check.at(name)).collect()
 }

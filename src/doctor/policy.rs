@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::config::cache::Cache;
 use crate::config::specification::{Archive, Environment, Service, Specification};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -31,6 +32,8 @@ enum On {
     /// Everything that containers need and that knows no resource.
     Anything,
     Repositories,
+    /// The same, and those that `cache` names.
+    Images,
     Services,
     /// The services with the records of their deployments and revisions.
     Records,
@@ -74,19 +77,19 @@ const GROUPS: &[Group] = &[
     Group {
         sid: "Repositories",
         when: When::Always,
-        on: On::Repositories,
+        on: On::Images,
         actions: &["ecr:DescribeRepositories", "ecr:DescribeImages"],
     },
     Group {
         sid: "Images",
         when: When::AlsoBefore,
-        on: On::Repositories,
+        on: On::Images,
         actions: &["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
     },
     Group {
         sid: "Push",
         when: When::Deploy,
-        on: On::Repositories,
+        on: On::Images,
         actions: &[
             "ecr:BatchCheckLayerAvailability",
             "ecr:InitiateLayerUpload",
@@ -268,10 +271,15 @@ impl Place {
 
     fn resources(&self, on: On, service: &Service) -> Vec<String> {
         let Service { cluster, service: name, repository, .. } = service;
+        let in_registry = |repository: &String| self.arn("ecr", &format!("repository/{repository}"));
         let of_service = |kind: &str, end: &str| self.arn("ecs", &format!("{kind}/{cluster}/{name}{end}"));
         match on {
             On::Anything | On::Clusters => vec!["*".to_owned()],
-            On::Repositories => vec![self.arn("ecr", &format!("repository/{repository}"))],
+            On::Repositories => vec![in_registry(repository)],
+            On::Images => {
+                let cache = if let Cache::Repository(cache) = &service.cache { Some(cache) } else { None };
+                std::iter::once(repository).chain(cache).map(in_registry).collect()
+            }
             On::Services => vec![of_service("service", "")],
             On::Records => vec![
                 of_service("service", ""),
@@ -441,6 +449,14 @@ mod tests {
         assert_eq!(document["Statement"].as_array().unwrap().len(), 3, "{document:#}");
         assert!(policy.notes.iter().any(|note| note.contains("kms:GenerateDataKey")), "{:?}", policy.notes);
         assert!(statement(&of(zips, Wanted { read_only: true, ..Wanted::default() }), "PutZips").is_none());
+    }
+
+    #[test]
+    fn a_repository_for_the_cache_is_pushed_to_as_well() {
+        let cached = TWO.replace("\"api-${env}\" }", "\"api-${env}\", cache: { repository: layers } }");
+        let policy = of(&cached, Wanted::default());
+        let resource = |sid| statement(&policy, sid).unwrap()["Resource"].as_array().unwrap().len();
+        assert_eq!((resource("Push"), resource("Images"), resource("Scans")), (3, 3, 2));
     }
 
     #[test]

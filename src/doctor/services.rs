@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 
-use super::{Check, State, zips};
+use super::{Check, State, missing_action, zips};
 use crate::aws::ecs::list_service_deployments;
 use crate::aws::{Clients, ecr};
 use crate::config::specification::{Service, Specification};
@@ -13,7 +13,7 @@ use crate::gates;
 use crate::observe::{ObservedService, observe_services};
 
 /// What a deploy writes.
-pub(super) const WRITES: &str = "pushing an image, ecs:UpdateService and ecs:TagResource";
+pub(super) const WRITES: &str = "pushing an image, ecs:UpdateService, ecs:TagResource";
 
 pub(super) async fn examine(clients: &Clients, specification: &Specification) -> Vec<Check> {
     let services = async {
@@ -90,7 +90,9 @@ async fn examine_one(clients: &Clients, service: &Service, seen: ObservedService
         refused(seen.running.as_ref()),
         refused(seen.stopped.as_ref()),
     ];
-    for error in more.into_iter().flatten().filter(|_| seen.repository().is_some() && seen.service.is_ok()) {
+    // What is not there is said once; each action that is missing is said.
+    let is_told = |error: &&Error| (seen.repository().is_some() && seen.service.is_ok()) || missing_action(error).is_some();
+    for error in more.into_iter().flatten().filter(is_told) {
         let check = Check::of_error(&service.name, error);
         if !checks.iter().any(|known| known.detail == check.detail) {
             checks.push(check);

@@ -93,7 +93,8 @@ fn summary(out: &Out, checks: &[Check]) {
         (0, 0) => Line::new().toned(Tone::Good, "everything works"),
         (0, open) => Line::new().toned(Tone::Good, "nothing is wrong").plain(format!("; {open} cannot be told")),
         (bad, open) => {
-            Line::new().toned(Tone::Bad, format!("{bad} do not work")).plain(format!("; {open} cannot be told"))
+            let bad = if bad == 1 { "1 does not work".to_owned() } else { format!("{bad} do not work") };
+            Line::new().toned(Tone::Bad, bad).plain(format!("; {open} cannot be told"))
         }
     };
     out.blank(To::Data);
