@@ -1,6 +1,6 @@
 //! The offline half of a dry run: what is wrong with the files of a project, without an engine, AWS or a network.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::archive;
@@ -74,10 +74,11 @@ pub(crate) struct Pipelines {
 pub(crate) async fn pipelines(manifest: &Manifest, read: ReadCall) -> Result<Pipelines> {
     let repository = Repository::discover(&manifest.root).await?;
     let top = repository.as_ref().map_or(manifest.root.as_path(), Repository::top);
-    let mentions = match &repository {
-        Some(repository) => tree::holding(repository.top(), "shipit", None).await?,
-        None => BTreeSet::new(),
+    let holding = match &repository {
+        Some(repository) => tree::holding(repository.top(), &file::WORDS, None).await?,
+        None => BTreeMap::new(),
     };
+    let mentions = file::approving(&holding, read);
     let surroundings = Surroundings { read, mentions: &mentions };
     let mut found = Pipelines::default();
     for (provider, path) in Provider::ALL.into_iter().flat_map(|provider| present(top, provider)) {

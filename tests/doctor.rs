@@ -327,7 +327,7 @@ fn the_policy_and_the_calls_agree() {
     let rare = [
         "ecr:GetAccountSetting",
         "ecr:GetDownloadUrlForLayer",
-         "ecs:ListTagsForResource",
+        "ecs:ListTagsForResource",
         "ecs:StopServiceDeployment",
         "ecs:StopTask",
         "iam:PassRole",

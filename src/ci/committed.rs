@@ -22,7 +22,8 @@ pub(crate) async fn files(
     read: ReadCall,
 ) -> Result<Vec<File>> {
     let paths = tree::paths(top, commit, &Provider::ALL.map(place)).await?;
-    let mentions = tree::holding(top, "shipit", Some(commit)).await?;
+    let holding = tree::holding(top, &file::WORDS, Some(commit)).await?;
+    let mentions = file::approving(&holding, read);
     let surroundings = Surroundings { read, mentions: &mentions };
     let mut files = Vec::new();
     for path in &paths {
@@ -40,7 +41,7 @@ pub(crate) async fn files(
     if provider == Provider::GitLab {
         // A project may keep its file anywhere, and says where in a variable.
         let is_yaml = |path: &&String| [".yml", ".yaml"].iter().any(|end| path.ends_with(end));
-        for path in mentions.iter().filter(is_yaml).filter(|path| !paths.contains(path)) {
+        for path in holding.keys().filter(is_yaml).filter(|path| !paths.contains(path)) {
             let text = tree::text(top, commit, path).await?;
             if let Ok(mut file) = file::read(provider, path, &text, surroundings) {
                 // Of a file that is none of GitLab's, `include` and `trigger` say nothing.

@@ -91,7 +91,8 @@ async fn examine_one(clients: &Clients, service: &Service, seen: ObservedService
         refused(seen.stopped.as_ref()),
     ];
     // What is not there is said once; each action that is missing is said.
-    let is_told = |error: &&Error| (seen.repository().is_some() && seen.service.is_ok()) || missing_action(error).is_some();
+    let is_told =
+        |error: &&Error| (seen.repository().is_some() && seen.service.is_ok()) || missing_action(error).is_some();
     for error in more.into_iter().flatten().filter(is_told) {
         let check = Check::of_error(&service.name, error);
         if !checks.iter().any(|known| known.detail == check.detail) {

@@ -1,6 +1,6 @@
 //! Files as a commit has them: what lies in the working tree has no say.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Answer;
@@ -40,25 +40,34 @@ pub(crate) async fn text(top: &Path, commit: &str, path: &str) -> Result<String>
     Ok(answer.output)
 }
 
-/// The files that hold the word: of the commit, or of the working tree, untracked ones included. What git takes for binary
-/// counts too (a byte or an attribute makes a script so), and so do links to such files and to their folders.
+/// The files that hold one of the words, with the lines that do: of the commit, or of the working tree, untracked ones
+/// included. What git takes for binary counts too (a byte or an attribute makes a script so), and so do links to such files
+/// and to their folders.
 ///
 /// # Errors
 /// git cannot be run.
-pub(crate) async fn holding(top: &Path, word: &str, commit: Option<&str>) -> Result<BTreeSet<String>> {
-    let mut args = vec!["grep", "-z", "-l", "-a", "-w", "-F", "--full-name"];
+pub(crate) async fn holding(top: &Path, words: &[&str], commit: Option<&str>) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut args = vec!["grep", "-z", "-n", "-a", "-w", "-F", "--full-name", "--no-color"];
     args.extend(if commit.is_none() { Some("--untracked") } else { None });
-    args.extend(["-e", word]);
+    args.extend(words.iter().flat_map(|word| ["-e", word]));
     args.extend(commit);
-    args.push("--");
+    // It says nothing and does not succeed where no file holds one.
     let answer = git(top, &args).await?;
     let prefix = commit.map(|commit| format!("{commit}:")).unwrap_or_default();
-    let paths = answer.output.split('\0').filter(|path| !path.is_empty());
-    let mut files: BTreeSet<String> = paths.map(|path| path.strip_prefix(&prefix).unwrap_or(path).to_owned()).collect();
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // `PATH\0LINE\0TEXT\n`; a line of a binary file may hold more of the separators.
+    for line in answer.output.lines() {
+        let mut parts = line.splitn(3, '\0');
+        let (Some(path), Some(_), Some(text)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let path = path.strip_prefix(&prefix).unwrap_or(path);
+        files.entry(path.to_owned()).or_default().push(text.to_owned());
+    }
     for (link, to) in links(top, commit).await? {
         let last = to.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        if files.iter().any(|file| file.split('/').any(|part| part == last)) {
-            files.insert(link);
+        let meant = files.iter().filter(|(file, _)| file.split('/').any(|part| part == last));
+        let lines: Vec<String> = meant.flat_map(|(_, lines)| lines.clone()).collect();
+        if !lines.is_empty() {
+            files.entry(link).or_default().extend(lines);
         }
     }
     Ok(files)

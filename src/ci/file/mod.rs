@@ -8,6 +8,7 @@ mod bitbucket;
 mod github;
 mod gitlab;
 mod glob;
+mod mention;
 mod script;
 mod shell;
 
@@ -17,6 +18,7 @@ use super::Provider;
 use crate::config::foreign::{Document, Fault, Value};
 
 pub(crate) use glob::matches;
+pub(crate) use mention::{WORDS, approving};
 
 /// How a command line of shipit is read: its words without the program's name. An error is clap's first line.
 pub(crate) type ReadCall = fn(&[String]) -> Result<Call, String>;
@@ -25,7 +27,7 @@ pub(crate) type ReadCall = fn(&[String]) -> Result<Call, String>;
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'s> {
     pub(crate) read: ReadCall,
-    /// Files of the project that speak of shipit: a script that runs one of them may run shipit.
+    /// Files of the project that may have shipit approve something where a script runs them.
     pub(crate) mentions: &'s BTreeSet<String>,
 }
 
