@@ -368,10 +368,19 @@ fn a_step_of_another_provider_and_a_file_elsewhere_are_ways_in_too() {
         let project = project.file(path, &file).committed().run_for_head("BITBUCKET_COMMIT");
         refused(project.shipit(&DEPLOY), &aws).says(&format!("{path}:")).says("starts without a person");
     }
+    // A workflow that another one of the repository starts is read where it stands.
+    let (project, aws) =
+        in_step(&PIPELINES[1], "on: push\njobs: { release: { uses: ./.github/workflows/prod.yml } }\n");
+    let called = GITHUB.replace("push: { branches: [main] }", "workflow_call: {}");
+    let open = called.replace("    environment: prod\n", "");
+    let project = project.file(".github/workflows/prod.yml", &open).committed().run_for_head("GITHUB_SHA");
+    refused(project.shipit(&DEPLOY), &aws).says("prod.yml:8: ").says("starts without a person");
+    let project = project.file(".github/workflows/prod.yml", &called).committed().run_for_head("GITHUB_SHA");
+    project.shipit(&DEPLOY).exits(0).says(".github/workflows/prod.yml:5 is manual");
     // GitLab's file may be anywhere; the run may lie about where.
     let (project, aws) = in_step(&PIPELINES[2], GITLAB);
-    let project =
-        project.file("ci/main.yml", &format!("production: {{ {line} }}\n")).committed().run_for_head("CI_COMMIT_SHA");
+    let main = format!("production: {{ {line} }}\n");
+    let project = project.file("ci/main.yml", &main).committed().run_for_head("CI_COMMIT_SHA");
     refused(project.shipit(&DEPLOY), &aws).says("ci/main.yml:1: ").says("starts without a person");
     // Where it is the one, it is the proof.
     let project = project.file("ci/main.yml", GITLAB).file(".gitlab-ci.yml", "test: { script: [make] }\n").committed();

@@ -228,6 +228,22 @@ fn several_services_and_no_script() {
 }
 
 #[test]
+fn of_many_services_the_defaults_are_told_at_once() {
+    let services = (1..=30).fold(Project::new().branch("main"), |project, number| {
+        let project = project.file(&format!("svc/s{number}/Dockerfile"), "FROM scratch\r\n");
+        project.file(&format!("svc/s{number}/Dockerfile.prod"), "FROM scratch\n")
+    });
+    // The only one of its folder: its suffix says how it is built, so that the folder names it.
+    let project = services.file("edge/Dockerfile.prod", "FROM scratch\n").committed();
+    let ran = project.shipit(&["init"]).exits(0);
+    ran.says("31 services run in the cluster `${env}`, the default: edge, s1, ")
+        .says("31 services are the ECS services of their own names")
+        .says("31 services go to repositories of their own names, `NAME-${env}`")
+        .never_says("`s7` runs in");
+    project.shipit(&["check"]).exits(0).says("31 services in dev, prod");
+}
+
+#[test]
 fn what_runs_in_a_cluster_is_taken_over() {
     let running = "version: 1\naws: { region: eu-north-1, account: \"123456789012\" }\nenvironments: { staging: { branch: x } }\n\
                    services:\n  api: { repository: team/api-staging, cluster: acme-staging, service: api-svc, container: app }\n  \

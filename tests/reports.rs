@@ -101,6 +101,24 @@ fn github_gets_annotations_and_adds_to_its_summary() {
 }
 
 #[test]
+fn no_log_of_a_build_gives_a_command_to_the_runner() {
+    crate::support::with_base_image();
+    let dockerfile = "FROM busybox:stable\nRUN echo '::add-mask::7'; echo ' ##[add-mask]7'; exit 3\n";
+    let project = Project::sample().file("api/Dockerfile", dockerfile).file("Dockerfile", dockerfile).committed();
+    project.git(&["commit", "--quiet", "--allow-empty", "--message", "::error::forged"]);
+    let aws = StandIn::scripted(&project, "{}");
+    let project = project.with_aws(&aws).with_engine().var("GITHUB_ACTIONS", "true").run_for_head("GITHUB_SHA");
+    let ran = project.var("GITHUB_REF", "refs/heads/develop").shipit(&["deploy", "--report", "github"]).exits(5);
+    let said = ran.everything();
+    assert!(said.contains("add-mask") && said.contains("forged"), "{said}");
+    let command = |line: &&str| line.trim_start().starts_with("::") || line.contains("##[");
+    // Those that are meant.
+    let own = |line: &&str| line.starts_with("::error file=deploy.yaml,") || line.starts_with("::warning title=shipit");
+    let forged: Vec<&str> = said.lines().filter(command).filter(|line| !own(line)).collect();
+    assert!(forged.is_empty(), "{forged:?}");
+}
+
+#[test]
 fn every_fault_of_a_broken_file_has_its_line_from_the_top_of_the_repository() {
     let text = "version: 1\nenvironments:\n  dev: { brnach: x, branch: develop }\nservices:\n  api: { repository: a, platform: 1% }\n";
     let project = Project::new().file("infra/deploy.yaml", text).var("GITHUB_STEP_SUMMARY", "/dev/null");

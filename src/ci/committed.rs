@@ -62,16 +62,14 @@ pub(crate) async fn same_manifest(config: &Path, manifest: &Manifest, ci: Option
     let full = std::path::absolute(config).map_err(|error| not_of_the_commit(config).because(&error))?;
     let full = full.canonicalize().unwrap_or(full);
     let around = full.parent().unwrap_or(&full);
-    let repository = match Repository::discover(around).await? {
-        Some(repository) => repository,
-        None => match Repository::discover(Path::new(".")).await? {
-            Some(repository) => repository,
-            None => {
-                let what = "this is a pipeline, and there is no repository to compare deploy.yaml with";
-                return Err(Error::new(Exit::Gate, what).hint("let the step clone the repository"));
-            }
-        },
+    let found = match Repository::discover(around).await? {
+        None => Repository::discover(Path::new(".")).await?,
+        found => found,
     };
+    let repository = found.ok_or_else(|| {
+        Error::new(Exit::Gate, "this is a pipeline, and there is no repository to compare deploy.yaml with")
+            .hint("let the step clone the repository")
+    })?;
     let path = full.strip_prefix(repository.top()).ok().and_then(Path::to_str);
     let path = path.ok_or_else(|| not_of_the_commit(config))?;
     // What the step was started with comes before what was said to this process.

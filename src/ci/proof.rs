@@ -106,7 +106,7 @@ pub(crate) fn prove(files: &[File], claim: &Claim<'_>, told: &Told<'_>) -> Resul
             }
         }
     }
-    let mine: Vec<_> = candidates.iter().filter(|(file, step)| could_be(file, step, told)).collect();
+    let mine: Vec<_> = candidates.iter().filter(|(file, step)| could_be(files, file, step, told)).collect();
     match (mine.as_slice(), candidates.as_slice()) {
         ([(file, step), ..], _) => Ok(ManualStep { place: place(file, step), name: step.name.clone() }),
         ([], []) => Err(Unproven::new(
@@ -212,14 +212,18 @@ fn is_other(name: &str, claim: &Claim<'_>) -> bool {
 }
 
 /// Whether the variables leave it possible that this step is the run.
-fn could_be(file: &File, step: &Step, told: &Told<'_>) -> bool {
+fn could_be(files: &[File], file: &File, step: &Step, told: &Told<'_>) -> bool {
     let name = |wanted: Option<&str>| wanted == Some(step.name.as_str());
     let by_name = match file.provider {
         Provider::Bitbucket => {
             let deployment = step.environment.as_ref().map(|note| note.text.to_lowercase());
             deployment == told.deployment.map(str::to_lowercase)
         }
-        Provider::GitHub => name(told.job) && told.path == Some(file.path.as_str()),
+        // The run goes by the workflow that it began in.
+        Provider::GitHub => {
+            let shared = |other: &&File| told.path == Some(other.path.as_str()) && other.shares.contains(&file.path);
+            name(told.job) && (told.path == Some(file.path.as_str()) || files.iter().any(|other| shared(&other)))
+        }
         Provider::GitLab => name(told.job) && told.path.unwrap_or(".gitlab-ci.yml") == file.path,
     };
     let branch = told.ci.branch.as_deref();

@@ -87,9 +87,8 @@ async fn look(args: &CheckArgs, context: &Context, found: &mut Found) -> Result<
         context.console.json(&end);
     } else if findings.is_empty() {
         let environments = environments.join(", ");
-        context.console.data(
-            &format!("nothing is wrong: {services} services in {environments}").replace("1 services", "1 service"),
-        )?;
+        let noun = if services == 1 { "service" } else { "services" };
+        context.console.data(&format!("nothing is wrong: {services} {noun} in {environments}"))?;
     }
     *found = Found { errors: findings, warnings: pipelines.warnings };
     Ok(exit)

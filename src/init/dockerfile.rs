@@ -92,7 +92,7 @@ fn is_dockerfile(path: &str) -> bool {
 }
 
 /// `Dockerfile.dev`, `test.Dockerfile`: the same service built in another way.
-fn is_variant(path: &str) -> bool {
+pub(super) fn is_variant(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let word = name.strip_prefix("dockerfile.").or_else(|| name.strip_suffix(".dockerfile")).unwrap_or_default();
     matches!(
@@ -100,6 +100,9 @@ fn is_variant(path: &str) -> bool {
         "dev"
             | "develop"
             | "development"
+            | "prod"
+            | "production"
+            | "staging"
             | "local"
             | "test"
             | "tests"

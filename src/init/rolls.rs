@@ -27,8 +27,53 @@ impl Known {
     }
 }
 
+/// The services of which nothing says what they are called: by name.
+#[derive(Debug, Default)]
+pub(super) struct Unsaid {
+    repositories: Vec<String>,
+    clusters: Vec<String>,
+    services: Vec<String>,
+}
+
+/// As many are told one by one.
+const FEW: usize = 3;
+
+impl Unsaid {
+    /// A line for each, or one for many: sixty lines of defaults would hide what is left to decide.
+    pub(super) fn told(&self, notes: &mut Vec<Note>) {
+        let mut tell = |names: &[String], one: fn(&str) -> String, many: String| match names.len() {
+            0..=FEW => notes.extend(names.iter().map(|name| Note::guessed(one(name)))),
+            count => notes.push(Note::guessed(format!("{count} services {many}: {}", names.join(", ")))),
+        };
+        tell(
+            &self.repositories,
+            |name| format!("`{name}` goes to the repository `{name}-{ENV}`"),
+            format!("go to repositories of their own names, `NAME-{ENV}`"),
+        );
+        tell(
+            &self.clusters,
+            |name| format!("`{name}` runs in the cluster `{ENV}`, the default"),
+            format!("run in the cluster `{ENV}`, the default"),
+        );
+        tell(
+            &self.services,
+            |name| format!("`{name}` is the ECS service `{name}`, the default"),
+            "are the ECS services of their own names, the default".to_owned(),
+        );
+    }
+}
+
 /// Sets cluster and service where something says what they are.
-pub(super) fn apply(survey: &Survey, environments: &[String], service: &mut ServiceDraft, notes: &mut Vec<Note>) {
+pub(super) fn apply(
+    survey: &Survey,
+    environments: &[String],
+    service: &mut ServiceDraft,
+    unsaid: &mut Unsaid,
+    notes: &mut Vec<Note>,
+) {
+    if service.repository_guessed {
+        unsaid.repositories.push(service.name.clone());
+    }
     let (mut cluster, mut ecs_service) = (Known::default(), Known::default());
     by_scripts(survey, environments, &mut cluster, &mut ecs_service);
     by_pipelines(survey, environments, &mut cluster, &mut ecs_service);
@@ -41,7 +86,7 @@ pub(super) fn apply(survey: &Survey, environments: &[String], service: &mut Serv
             service.cluster = Some(spread);
         }
     } else {
-        notes.push(Note::guessed(format!("`{}` runs in the cluster `{ENV}`, the default", service.name)));
+        unsaid.clusters.push(service.name.clone());
     }
     let spread = Spread::of(&ecs_service.values);
     let named = spread.as_ref().is_some_and(|spread| spread.stem() == service.name);
@@ -52,7 +97,7 @@ pub(super) fn apply(survey: &Survey, environments: &[String], service: &mut Serv
                 service.service = Some(spread);
             }
         }
-        None => notes.push(Note::guessed(format!("`{0}` is the ECS service `{0}`, the default", service.name))),
+        None => unsaid.services.push(service.name.clone()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The services of a project: each Dockerfile that is one, with what a script or a Compose file says about it.
 
 use super::compose::{ComposeService, join};
-use super::dockerfile::Dockerfile;
+use super::dockerfile::{Dockerfile, is_variant};
 use super::draft::ServiceDraft;
 use super::evidence::{Note, Place, Sourced};
 use super::lines::Build;
@@ -33,9 +33,11 @@ pub(super) fn infer(survey: &Survey, environments: &[String], notes: &mut Vec<No
         let service = of_dockerfile(survey, dockerfile, compose, notes);
         push(&mut services, service, notes);
     }
+    let mut unsaid = rolls::Unsaid::default();
     for service in &mut services {
-        rolls::apply(survey, environments, service, notes);
+        rolls::apply(survey, environments, service, &mut unsaid, notes);
     }
+    unsaid.told(notes);
     services
 }
 
@@ -113,8 +115,6 @@ fn of_script(
         );
         service.repository = repository;
         service.repository_guessed = false;
-    } else {
-        guess_repository(&service, notes);
     }
     if let Some(target) = build.value.target.as_deref().and_then(|target| script.scope.resolve(target)) {
         service.target = Some(target);
@@ -304,12 +304,7 @@ fn of_dockerfile(
     for mount in &dockerfile.mounts {
         mount_secret(&mut service, mount, &Survey::place(dockerfile), notes);
     }
-    guess_repository(&service, notes);
     service
-}
-
-fn guess_repository(service: &ServiceDraft, notes: &mut Vec<Note>) {
-    notes.push(Note::guessed(format!("`{}` goes to the repository `{}`", service.name, service.repository.common)));
 }
 
 /// With every default, and a repository that follows the name.
@@ -348,6 +343,8 @@ fn relative(context: &str, path: &str) -> String {
 fn name_of(survey: &Survey, dockerfile: &Dockerfile, suggested: Option<&str>) -> String {
     let file = base_name(&dockerfile.path);
     let of_file = file.strip_prefix("Dockerfile.").or_else(|| file.strip_suffix(".Dockerfile"));
+    // `Dockerfile.prod` says how it is built, and not what.
+    let of_file = of_file.filter(|_| !is_variant(file));
     let generic = ["docker", "build", "deploy", "src", "app"];
     let folder = dockerfile.folder().split('/').rev().find(|part| !part.is_empty() && !generic.contains(part));
     let project = survey.folder.file_name().and_then(|name| name.to_str());

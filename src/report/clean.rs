@@ -34,6 +34,17 @@ pub(super) fn lines(redactor: &SharedRedactor, text: &str) -> String {
     hidden.lines().map(|text| line(redactor, text)).collect::<Vec<_>>().join("\n")
 }
 
+/// The runner of GitHub takes a line of a step's log that begins with `::`, blanks aside, for a command, and so what
+/// stands behind `##[`: no log of a build, no subject of a commit may give one. `begins`: the line begins with this text.
+pub(super) fn no_command(text: &mut String, begins: bool) {
+    if begins && text.trim_start().starts_with("::") {
+        *text = text.replacen("::", ":\u{200b}:", 1);
+    }
+    if text.contains("##[") {
+        *text = text.replace("##[", "##\u{200b}[");
+    }
+}
+
 /// What is left on screen after carriage returns.
 fn last_state(text: &str) -> &str {
     text.trim_end_matches(['\r', '\n']).rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or("")
@@ -70,6 +81,20 @@ mod tests {
         ];
         for (given, wanted) in table {
             assert_eq!(line(&SharedRedactor::default(), given), wanted, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn no_text_becomes_a_command_of_the_runner() {
+        for (given, begins, wanted) in [
+            ("  ::add-mask::x", true, "  :\u{200b}:add-mask::x"),
+            ("a ::add-mask::x", true, "a ::add-mask::x"),
+            ("::1", false, "::1"),
+            ("x ##[error]y", false, "x ##\u{200b}[error]y"),
+        ] {
+            let mut text = given.to_owned();
+            no_command(&mut text, begins);
+            assert_eq!(text, wanted, "{given}");
         }
     }
 

@@ -131,7 +131,12 @@ impl Out {
     }
 
     fn cleaned(&self, line: &Line) -> Line {
-        let parts = line.parts.iter().map(|(tone, part)| (*tone, clean::line(&self.redactor, part))).collect();
+        let mut parts: Vec<(_, String)> =
+            line.parts.iter().map(|(tone, part)| (*tone, clean::line(&self.redactor, part))).collect();
+        let begins = parts.iter().position(|(_, part)| !part.trim().is_empty());
+        for (at, (_, part)) in parts.iter_mut().enumerate() {
+            clean::no_command(part, begins == Some(at));
+        }
         Line { parts, hang: line.hang }
     }
 

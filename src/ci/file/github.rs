@@ -14,7 +14,9 @@ pub(super) fn read(root: Value<'_>, surroundings: Surroundings<'_>, file: &mut F
         if let Some(uses) = value.get("uses") {
             let what = uses.text().unwrap_or_default();
             // One of this repository is read as a file of its own.
-            if !what.starts_with("./") {
+            if let Some(path) = what.strip_prefix("./") {
+                file.shares.push(path.to_owned());
+            } else {
                 file.elsewhere.push(Note::new(uses.line, format!("job `{}` stands in `{what}`", job.key)));
             }
             continue;

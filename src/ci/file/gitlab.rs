@@ -126,9 +126,12 @@ impl<'d> Job<'d> {
                 let known = step.unclear.len();
                 super::beside(value, &[], &mut step);
                 // `services` and `run` are lists, an image may be a text.
-                let items = value.items();
-                items.into_iter().for_each(|item| super::beside(item, &[], &mut step));
-                step.unclear[known..].iter_mut().for_each(|note| note.text = format!("{} of `{key}`", note.text));
+                for item in value.items() {
+                    super::beside(item, &[], &mut step);
+                }
+                for note in &mut step.unclear[known..] {
+                    note.text = format!("{} of `{key}`", note.text);
+                }
             }
         }
         step

@@ -40,6 +40,8 @@ pub(crate) struct File {
     pub(crate) steps: Vec<Step>,
     /// Parts of it that stand elsewhere.
     pub(crate) elsewhere: Vec<Note>,
+    /// GitHub: the workflows of this repository whose jobs are jobs of this one, too.
+    pub(crate) shares: Vec<String>,
     /// The line in which the image still is the one that nobody has.
     pub(crate) placeholder: Option<usize>,
 }
@@ -240,7 +242,8 @@ pub(crate) fn read(provider: Provider, path: &str, text: &str, surroundings: Sur
         return Err(Fault { line: 1, text: "it has no keys, and so no steps".to_owned() });
     }
     let placeholder = text.lines().position(|line| line.contains(PLACEHOLDER)).map(|at| at + 1);
-    let mut file = File { provider, path: path.to_owned(), steps: Vec::new(), elsewhere: Vec::new(), placeholder };
+    let (steps, elsewhere, shares) = (Vec::new(), Vec::new(), Vec::new());
+    let mut file = File { provider, path: path.to_owned(), steps, elsewhere, shares, placeholder };
     match provider {
         Provider::Bitbucket => bitbucket::read(root, surroundings, &mut file),
         Provider::GitHub => github::read(root, surroundings, &mut file),

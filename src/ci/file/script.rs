@@ -122,7 +122,9 @@ pub(super) fn read(lines: &[(usize, &str)], surroundings: Surroundings<'_>, step
     }
     for Quoted { line, text, certain } in quoted(lines) {
         let mut other = Step::default();
-        shell::commands(&text).iter().for_each(|simple| command(simple, false, line, surroundings, &mut other));
+        for simple in shell::commands(&text) {
+            command(&simple, false, line, surroundings, &mut other);
+        }
         // What the single lines have told is known.
         let known = |text: &str, step: &Step| {
             step.calls.iter().any(|one| one.text == text) || step.unclear.iter().any(|one| one.text == text)

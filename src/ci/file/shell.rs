@@ -225,8 +225,7 @@ impl<'l> Reader<'l> {
 
     fn double_quoted(&mut self) {
         self.word();
-        loop {
-            let Some(char) = self.chars.next() else { break };
+        while let Some(char) = self.chars.next() {
             match char {
                 '"' => return,
                 '\\' => {
