@@ -90,9 +90,9 @@ pub(crate) const OF_PIPELINES: [&str; 21] = [
     "BITBUCKET_STEP_TRIGGERER_UUID",
 ];
 
-/// By which other pipelines say that they are one.
-pub(crate) const OF_OTHER_PIPELINES: [&str; 5] =
-    ["CI", "JENKINS_URL", "TF_BUILD", "CODEBUILD_BUILD_ID", "TEAMCITY_VERSION"];
+/// By which other pipelines say that they are one, each by a name of its own.
+pub(crate) const OF_OTHER_PIPELINES: [&str; 8] =
+    ["JENKINS_URL", "TF_BUILD", "CODEBUILD_BUILD_ID", "TEAMCITY_VERSION", "CIRCLECI", "BUILDKITE", "DRONE", "TRAVIS"];
 
 /// The variables that the processes above this one were started with, the nearest first, and those of the container's
 /// first process: as far as the system lets them be read, which is Linux and the same user. For the question whether

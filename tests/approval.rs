@@ -306,7 +306,7 @@ fn a_file_with_a_way_around_the_person_proves_nothing() {
             let hidden = "./bin/shipit deploy --env prod --approve\n";
             let project = project.file("ops/hidden.sh", hidden).file("ops/action/main.js", hidden);
             let project = project.file("hidden.sh", hidden).file("binary.sh", &format!("{hidden}exit\n\0"));
-            let project = project.file("justfile", "deploy:\n  shipit deploy\n");
+            let project = project.file("justfile", "deploy *flags:\n  shipit deploy {{flags}}\n");
             let project = project.file("package.json", r#"{"scripts":{"deploy":"shipit deploy"}}"#);
             for (to, link) in [("hidden.sh", "link.sh"), ("ops", "link")] {
                 std::os::unix::fs::symlink(to, project.path(link)).expect("a link");

@@ -1,6 +1,6 @@
-//! Signs that this is a pipeline, or another run of it, although the variables do not say so. They can all be wiped by who tries hard enough
-//! (another namespace of processes, for instance); they are for the two words that are easy to write: `env -u` and
-//! `script`.
+//! Signs that this is a pipeline, or another run of it, although the variables do not say so. They can all be wiped by who
+//! tries hard enough (another namespace of processes, for instance); they are for the two words that are easy to write:
+//! `env -u` and `script`.
 
 use std::path::Path;
 
@@ -18,11 +18,12 @@ pub(crate) fn trace(above: &[Vars]) -> Option<String> {
     Path::new(BITBUCKET).is_dir().then(|| format!("{BITBUCKET} is there"))
 }
 
-/// The same for pipelines that no file is read of. None of their steps can be proven to be manual.
+/// The same for pipelines that no file is read of. None of their steps can be proven to be manual. `CI` counts only where
+/// shipit itself is given it: shells and tools above a person have it for reasons of their own.
 pub(crate) fn other(own: &Vars, above: &[Vars]) -> Option<String> {
-    let says =
-        |vars: &Vars| OF_OTHER_PIPELINES.into_iter().find(|name| !matches!(vars.get(name), None | Some("false" | "0")));
-    let name = says(own).or_else(|| above.iter().find_map(says))?;
+    let set = |vars: &Vars, name: &str| !matches!(vars.get(name), None | Some("false" | "0"));
+    let of_other = |vars: &Vars| OF_OTHER_PIPELINES.into_iter().find(|name| set(vars, name));
+    let name = set(own, "CI").then_some("CI").or_else(|| of_other(own)).or_else(|| above.iter().find_map(of_other))?;
     Some(format!("{name} is set"))
 }
 
@@ -71,6 +72,6 @@ mod tests {
             other(&vars(&[("CI", "false")]), &[vars(&[("TF_BUILD", "True")])]).as_deref(),
             Some("TF_BUILD is set")
         );
-        assert_eq!(other(&Vars::default(), &[Vars::default()]), None);
+        assert_eq!(other(&Vars::default(), &[vars(&[("CI", "true")])]), None);
     }
 }
