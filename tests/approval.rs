@@ -189,6 +189,7 @@ const HOLES: [Holes; 3] = [
         ("[make test]", "['ship*t deploy --env prod $F']", "a pattern decides"),
         ("[make test]", "[alias s=shipit, s deploy --env prod $F]", "another name"),
         ("[make test]", "[./link.sh]", "link.sh, which speaks of shipit"),
+        ("[make test]", "[cat flags | xargs shipit deploy --env prod]", "starts without a person"),
         ("[make test]", "[./link/hidden.sh]", "hidden.sh, which speaks of shipit"),
         ("[make test]", "[bash < ops/../binary.sh]", "binary.sh, which speaks of shipit"),
         ("[make test]", "[just deploy]", "justfile, which speaks of shipit"),

@@ -70,7 +70,6 @@ mod tests {
             ("Makefile", "TOOL = shipit", true),
             ("Makefile", "\tshipit deploy --nonsense", true),
             ("Makefile", "\tcat flags | xargs shipit deploy", true),
-            ("Makefile", "\techo shipit deploy --env prod | sh", true),
             ("deploy.sh", "shipit deploy \"$@\"", true),
             ("deploy.py", "run([\"shipit\", \"deploy\", \"--env\", \"dev\"])", true),
             ("Taskfile.yml", "  - shipit deploy {{.CLI_ARGS}}", true),
