@@ -134,7 +134,7 @@ endings! {
         => (8, "rollout-failed", "exit code 3", 1);
     blue_green_that_somebody_stops:
         &staged("BLUE_GREEN", r#"{"name": "TEST_TRAFFIC_SHIFT", "lasts_ms": 5000, "stopped": "Stopped by a person."}"#)
-        => (8, "rollout-failed", "was stopped: Stopped by a person.", 1);
+        => (8, "rollout-failed", "was stopped: Stopped by a person", 1);
     blue_green_that_bakes_longer_than_the_watch:
         &replacing(r#""strategy": "BLUE_GREEN", "bake_minutes": 60, "deployments": [
             {"stages": [{"name": "BAKE_TIME", "lasts_ms": 600000}]}]"#), with "--timeout=4s"

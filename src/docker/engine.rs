@@ -175,6 +175,9 @@ impl Engine {
     }
 }
 
+/// hyper's words for a connection that ended before it took the request.
+const NEVER_SENT: &str = "connection was not ready";
+
 /// Asks whether anybody is there. GET, because Bitbucket's Docker refuses HEAD.
 async fn reach(vars: &Vars, candidate: &Candidate) -> Result<(Client, HeaderMap), String> {
     if let Address::Unix(path) = &candidate.address {
@@ -186,7 +189,17 @@ async fn reach(vars: &Vars, candidate: &Candidate) -> Result<(Client, HeaderMap)
     }
     let connector = Connector::new(candidate.address.clone()).map_err(|error| error.line())?;
     let client = Client::new(connector, gone::hint(vars, &candidate.address));
-    let ping = client.ask(client.request(Method::GET, "/_ping", "").body(empty()));
+    // An engine refuses a certificate once the handshake is over. Where that comes before the request is on its way, hyper
+    // says only that it was never sent: asked again, the engine's own words are there.
+    let ping = async {
+        let mut tries = 0;
+        loop {
+            match client.ask(client.request(Method::GET, "/_ping", "").body(empty())).await {
+                Err(error) if tries < 5 && error.to_string().contains(NEVER_SENT) => tries += 1,
+                answer => return answer,
+            }
+        }
+    };
     match tokio::time::timeout(PATIENCE, ping).await {
         Ok(Ok(response)) => Ok((client, response.headers().clone())),
         Ok(Err(error)) => Err(error.to_string()),
