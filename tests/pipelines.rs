@@ -470,6 +470,14 @@ fn findings_for_programs() {
     assert_eq!(events.last().expect("an end")["exit_code"], 2);
 }
 
+/// Its own deploy.yaml, Dockerfile and workflows.
+#[test]
+fn this_repository_passes_its_own_check() {
+    let empty = Project::new();
+    let output = empty.command(&["check"]).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("shipit runs");
+    Ran::from(output).exits(0).never_says("warning");
+}
+
 #[test]
 fn two_environments_with_one_repository() {
     let manifest = of_readme("## deploy.yaml").replace("repository: api-${env}", "repository: shared");

@@ -89,9 +89,9 @@ impl Found<'_> {
                 (Some(name), Manual::No | Manual::Unclear(_)) => self.error(
                     note.line,
                     format!("{}: no approval of `{name}` can be proven beside it", note.text),
-                    format!("write shipit's command line here in full, or run it {}", asks(self.file.provider)),
+                    format!("write out what is run here, or run it {}", asks(self.file.provider)),
                 ),
-                _ => self.warn(note.line, note.text.clone(), "write shipit's command line here in full".to_owned()),
+                _ => self.warn(note.line, note.text.clone(), "write out what is run here".to_owned()),
             }
         }
         for call in &step.calls {
