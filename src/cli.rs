@@ -187,7 +187,7 @@ pub(crate) struct DeployArgs {
     pub(crate) fail_fast: bool,
 
     /// How many images an engine builds at a time, where deploy.yaml does not say
-    #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) jobs: u8,
 
     /// Deploy to the stand-in for AWS on this machine: needs no account
