@@ -104,6 +104,22 @@ fn a_secret_in_the_environment_is_found_where_no_image_is_let_out() {
     assert!(aws.calls("InitiateLayerUpload").is_empty());
 }
 
+/// Its label says that it was looked through, so nobody would do it later.
+#[test]
+fn an_image_that_is_not_let_out_is_not_used_again() {
+    for (refuses, builds) in [(false, 1), (true, 2)] {
+        let engine = EngineProxy::pipelines();
+        if refuses {
+            engine.refuse("/get");
+        }
+        let (project, _aws) = step(&engine, MANIFEST, DOCKERFILE);
+        let project = project.file(".dockerignore", ".git\n").committed().run_for_head("BITBUCKET_COMMIT");
+        project.shipit(&["deploy"]).exits(0);
+        project.shipit(&["deploy", "api"]).exits(0);
+        assert_eq!(engine.requests("/build?").len(), builds, "refuses: {refuses}");
+    }
+}
+
 #[test]
 fn a_step_that_wants_an_ssh_agent_is_told_to_take_a_secret() {
     let engine = EngineProxy::pipelines();

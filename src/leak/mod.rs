@@ -136,10 +136,12 @@ fn seek<'s>(secrets: &'s BTreeMap<String, Secret>, readable: &[String], mounted:
 }
 
 impl Gate {
+    /// Whether all of it was looked through; what could not be, and what the base image holds, is a warning.
+    ///
     /// # Errors
     /// A secret is in the image ([`Exit::Gate`]): named with its places, never shown. The engine's export of the layers
-    /// breaks off ([`Exit::Build`]). What could not be looked through, and what the base image holds, is a warning.
-    pub(crate) async fn check(&self, look: &Look<'_>) -> Result<()> {
+    /// breaks off ([`Exit::Build`]).
+    pub(crate) async fn check(&self, look: &Look<'_>) -> Result<bool> {
         let mounted: Vec<&String> = look.service.build_secrets.keys().collect();
         let sought = seek(look.secrets, &look.service.readable_secrets, &mounted);
         let of_scope = |wanted: &dyn Fn(Scope) -> bool| {
@@ -148,9 +150,9 @@ impl Gate {
         };
         let in_config = of_scope(&|scope| matches!(scope, Scope::Everywhere | Scope::Config))?;
         let mut found = config::look(look.image, None, &sought, &in_config);
-        let searched = self.files(look, &sought, of_scope(&|scope| scope == Scope::Everywhere)?).await?;
+        let (searched, whole) = self.files(look, &sought, of_scope(&|scope| scope == Scope::Everywhere)?).await?;
         if found.is_empty() && searched.is_clean() {
-            return Ok(());
+            return Ok(whole);
         }
         // Only now is it worth the time to tell whose it is.
         let base = base::find(look).await;
@@ -164,7 +166,7 @@ impl Gate {
                     "it is not of this build and is let through; take another base image, or another value".to_owned(),
                 ),
             );
-            return Ok(());
+            return Ok(whole);
         }
         let error = Error::new(Exit::Gate, format!("a secret is readable in the image: {}", places(&sought, &own))).hint(
             "take it by `RUN --mount=type=secret` and `build_secrets`; if it may be read, name it under `build_args`",
@@ -179,24 +181,24 @@ impl Gate {
         })
     }
 
-    /// Looks through the layers, where some secret calls for it.
-    async fn files(&self, look: &Look<'_>, sought: &[Sought<'_>], needles: Needles) -> Result<Searched> {
+    /// Looks through the layers, where some secret calls for it, and tells whether it got through all of them.
+    async fn files(&self, look: &Look<'_>, sought: &[Sought<'_>], needles: Needles) -> Result<(Searched, bool)> {
         if needles.is_empty() {
-            return Ok(Searched::default());
+            return Ok((Searched::default(), true));
         }
         let names: BTreeSet<String> =
             sought.iter().filter(|one| one.scope == Scope::Everywhere).map(|one| one.name.to_owned()).collect();
         let mut clean = self.clean.lock().await;
         let is_clean = |layer: &String| clean.diff_ids.get(layer).is_some_and(|of| of.is_superset(&names));
         if !look.image.layers.is_empty() && look.image.layers.iter().all(is_clean) {
-            return Ok(Searched::default());
+            return Ok((Searched::default(), true));
         }
         let skip =
             clean.entries.iter().filter(|(_, of)| of.is_superset(&names)).map(|(entry, _)| entry.clone()).collect();
         let began = Instant::now();
         let Some(searched) = export::search(look.engine, &look.image.id, Arc::new(needles), skip, look.events).await?
         else {
-            return Ok(Searched::default());
+            return Ok((Searched::default(), false));
         };
         for layer in &searched.layers {
             if let Some(why) = &layer.unread {
@@ -213,7 +215,8 @@ impl Gate {
             bytes: searched.bytes,
             seconds: began.elapsed().as_secs_f64(),
         });
-        Ok(searched)
+        let whole = searched.layers.iter().all(|layer| layer.unread.is_none());
+        Ok((searched, whole))
     }
 }
 

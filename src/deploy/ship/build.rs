@@ -50,7 +50,7 @@ impl Ship<'_> {
         Ok(built)
     }
 
-    pub(super) async fn inspect(&self, engine: &Engine, built: &Built) -> Result<Image> {
+    pub(super) async fn inspect(&mut self, engine: &Engine, built: &Built) -> Result<Image> {
         self.events.stage(Stage::Inspect);
         let Deploy { specification, leaks, .. } = *self.deploy;
         let image = self.unless_cancelled(engine.inspect(&built.image_id)).await?;
@@ -63,7 +63,9 @@ impl Ship<'_> {
             secrets: &specification.secrets,
             events: self.events,
         };
-        self.unless_cancelled(leaks.check(&look)).await?;
+        let whole = self.unless_cancelled(leaks.check(&look)).await?;
+        // Its label says that it was looked through, and is believed where an image is used again.
+        self.trail.key_is_void |= !whole;
         Ok(image)
     }
 }
