@@ -1,5 +1,7 @@
 //! The command line as it is written. These types stop at `commands`: the rooms below never see them.
 
+pub(crate) mod local;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,7 +64,7 @@ pub(crate) enum Command {
     /// Say what works, what does not and what to do about it: engine, credentials, repositories, services, permissions
     Doctor(DoctorArgs),
     /// The stand-in for AWS on this machine
-    Local(crate::commands::local::LocalArgs),
+    Local(local::LocalArgs),
     /// Print the JSON Schema of deploy.yaml, for editors
     Schema,
     /// Print the completions for a shell

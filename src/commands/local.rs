@@ -4,12 +4,11 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::aws::Settings;
-use crate::cli::Config;
+use crate::cli::local::{LocalArgs, LocalCommand, ServeArgs, StateArgs};
 use crate::config::cache::Cache;
 use crate::config::{self, Manifest, ResolveInput, SecretsMode};
 use crate::docker::Engine;
@@ -27,51 +26,6 @@ use crate::vars::Vars;
 const ACCOUNT: &str = "000000000000";
 /// The region where neither deploy.yaml nor the environment of the process names one.
 const REGION: &str = "us-east-1";
-
-#[derive(Debug, Args)]
-pub(crate) struct LocalArgs {
-    #[command(subcommand)]
-    command: LocalCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum LocalCommand {
-    /// Serve STS, ECR, ECS and logs on a loopback port until interrupted
-    Serve(ServeArgs),
-    /// Show what the stand-in keeps and what runs
-    Status(StateArgs),
-    /// Remove the stand-in's containers and everything it keeps
-    Reset(StateArgs),
-}
-
-#[derive(Debug, Args)]
-struct StateArgs {
-    /// The folder that keeps everything between runs; without it, one for each project
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-
-    #[command(flatten)]
-    config: Config,
-}
-
-#[derive(Debug, Args)]
-struct ServeArgs {
-    #[command(flatten)]
-    state: StateArgs,
-
-    /// The loopback port; 0 takes a free one
-    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT)]
-    port: u16,
-
-    /// Let tasks follow this JSON file in place of containers
-    #[arg(long, value_name = "FILE")]
-    script: Option<PathBuf>,
-
-    /// Let this registry keep the images: http://127.0.0.1:PORT, with the login in SHIPIT_REGISTRY_USERNAME and
-    /// SHIPIT_REGISTRY_PASSWORD
-    #[arg(long, value_name = "URL")]
-    registry: Option<String>,
-}
 
 pub(super) async fn run(args: LocalArgs, context: &Context) -> Result<Exit> {
     match args.command {
