@@ -47,6 +47,10 @@ pub(crate) fn for_program(also: &[&str]) -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| is_for(name, also))).collect()
 }
 
+/// What programs that talk to a network read of proxies.
+pub(crate) const PROXIES: [&str; 8] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+
 /// The program that a name means by `PATH`; the name itself where there is none.
 pub(crate) fn program(name: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;

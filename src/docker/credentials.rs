@@ -31,19 +31,8 @@ const FOR_HELPERS: [&str; 9] = [
     "PASSWORD_STORE_",
     "SSH_AUTH_SOCK",
 ];
-/// What those read besides that ask a cloud for a login.
-const FOR_CLOUDS: [&str; 10] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_",
-    "REQUESTS_CA_BUNDLE",
-];
+/// What those read besides that ask a cloud for a login, proxies apart.
+const FOR_CLOUDS: [&str; 2] = ["SSL_CERT_", "REQUESTS_CA_BUNDLE"];
 /// How Docker's configuration names Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -134,7 +123,7 @@ fn environment(helper: &str) -> Vec<&'static str> {
         "acr-env" => &["AZURE_"],
         _ => return FOR_HELPERS.to_vec(),
     };
-    [&FOR_HELPERS[..], &FOR_CLOUDS, cloud].concat()
+    [&FOR_HELPERS[..], &FOR_CLOUDS, &vars::PROXIES, cloud].concat()
 }
 
 /// Runs `docker-credential-NAME get`, with the registry on its standard input and no shell in between.

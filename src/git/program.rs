@@ -25,8 +25,8 @@ const PASSED_ON: [&str; 6] = [
     "DEVELOPER_DIR",
 ];
 
-/// What a transport of git reads besides: keys, helpers, proxies and certificates.
-const FOR_TRANSPORT: [&str; 18] = [
+/// What a transport of git reads besides, proxies apart: keys, helpers and certificates.
+const FOR_TRANSPORT: [&str; 10] = [
     "GIT_SSH",
     "GIT_SSH_",
     "GIT_ASKPASS",
@@ -37,14 +37,6 @@ const FOR_TRANSPORT: [&str; 18] = [
     "SSL_CERT_",
     "CURL_CA_BUNDLE",
     "DBUS_SESSION_BUS_ADDRESS",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
 ];
 
 /// Looked for once: a program that is named by its path is started without a copy of this process's memory.
@@ -92,7 +84,8 @@ pub(super) async fn git_raw(dir: &Path, args: &[&str]) -> Result<RawAnswer> {
 /// list of where a shallow clone is cut off, and every later fetch would fail.
 pub(super) async fn git_remote(dir: &Path, args: &[&str]) -> Result<Answer> {
     let quiet = ["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"];
-    let mut command = command(dir, &[&quiet[..], args].concat(), &[&PASSED_ON[..], &FOR_TRANSPORT].concat());
+    let mut command =
+        command(dir, &[&quiet[..], args].concat(), &[&PASSED_ON[..], &FOR_TRANSPORT, &vars::PROXIES].concat());
     let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let output = match started {
         Ok(child) => in_order(child).await,

@@ -3,7 +3,7 @@
 //! Whether one may run now, and what its end means, is decided in `one_off`.
 
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, DesiredStatus, LaunchType,
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, LaunchType,
     NetworkConfiguration, TaskOverride,
 };
 
@@ -77,10 +77,6 @@ pub(crate) async fn started_by(
     started_by: &str,
     desired: Desired,
 ) -> Result<Vec<Task>> {
-    let desired = match desired {
-        Desired::Running => DesiredStatus::Running,
-        Desired::Stopped => DesiredStatus::Stopped,
-    };
     clients.pace.turn(Budget::TaskRead).await;
     // One page: there is one such task at a time, and ECS forgets those that have stopped.
     let page = clients
@@ -88,7 +84,7 @@ pub(crate) async fn started_by(
         .list_tasks()
         .cluster(cluster)
         .started_by(started_by)
-        .desired_status(desired)
+        .desired_status(desired.into())
         .send()
         .await
         .map_err(|error| aws("ecs:ListTasks", &error))?;

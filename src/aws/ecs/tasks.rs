@@ -72,6 +72,15 @@ pub(super) async fn arns(clients: &Clients, cluster: &str, service: &str, desire
     }
 }
 
+impl From<Desired> for DesiredStatus {
+    fn from(desired: Desired) -> Self {
+        match desired {
+            Desired::Running => Self::Running,
+            Desired::Stopped => Self::Stopped,
+        }
+    }
+}
+
 /// One answer of `ListTasks`: 100 tasks at most.
 pub(super) struct Page {
     pub(super) arns: Vec<String>,
@@ -86,17 +95,13 @@ pub(super) async fn page(
     desired: Desired,
     next: Option<String>,
 ) -> Result<Page> {
-    let desired = match desired {
-        Desired::Running => DesiredStatus::Running,
-        Desired::Stopped => DesiredStatus::Stopped,
-    };
     clients.pace.turn(Budget::TaskRead).await;
     let page = clients
         .ecs
         .list_tasks()
         .cluster(cluster)
         .set_service_name(service.map(str::to_owned))
-        .desired_status(desired)
+        .desired_status(desired.into())
         .set_next_token(next)
         .send()
         .await
